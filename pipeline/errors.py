@@ -45,6 +45,10 @@ class StorageError(TransientError):
     """The object store did not take or give an object."""
 
 
+class CatalogError(TransientError):
+    """The catalog did not answer, or has no room."""
+
+
 class BrokerError(TransientError):
     """The broker did not take a message."""
 
@@ -55,6 +59,10 @@ class ModelUnavailable(TransientError):
 
 class PermanentError(PipelineError):
     """Trying again cannot help."""
+
+
+class ObjectMissing(PermanentError):
+    """The object store has no object by that key."""
 
 
 class UnreadableImage(PermanentError):
@@ -72,6 +80,10 @@ class CorruptModel(PermanentError):
 
 class NotAnonymised(PermanentError):
     """Faces are still found after every round of blurring."""
+
+
+class DeadlineMissed(PipelineError):
+    """A task took longer than it may."""
 
 
 class UserError(PipelineError):

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 SourceId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
 
@@ -18,8 +18,12 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+FACE = "face"
+VEHICLES = ("bicycle", "car", "motorcycle", "bus", "truck")
+
+
 class Policy(StrEnum):
-    """What may be kept of people: `anonymise` blurs faces, `keep` stores the pixels as they came."""
+    """What may be kept of people: `anonymise` blurs faces, `keep` leaves the pixels as they are."""
 
     ANONYMISE = "anonymise"
     KEEP = "keep"
@@ -48,7 +52,23 @@ class Outcome(StrEnum):
     RATE_LIMITED = "rate-limited"
     FORBIDDEN_ADDRESS = "forbidden-address"
     EXPIRED = "expired"
+    NOT_STORED = "not-stored"
+    # Not asked at all: there is no room for an answer.
     DISK_LOW = "disk-low"
+
+
+FAILURES = frozenset(
+    {
+        Outcome.TOO_LARGE,
+        Outcome.UNREACHABLE,
+        Outcome.TIMED_OUT,
+        Outcome.HTTP_ERROR,
+        Outcome.RATE_LIMITED,
+        Outcome.FORBIDDEN_ADDRESS,
+        Outcome.EXPIRED,
+        Outcome.NOT_STORED,
+    }
+)
 
 
 class ImageState(StrEnum):
@@ -90,11 +110,13 @@ class ModelIdentity(Record):
 
 
 class Thumbnail(Record):
-    """A reduced grey image: width x height bytes, row by row."""
+    """A reduced grey image: width x height bytes, row by row; base64 in JSON."""
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
     width: int
     height: int
-    pixels: Base64Bytes
+    pixels: bytes
 
 
 class Camera(Record):
@@ -114,6 +136,7 @@ class Camera(Record):
     near_duplicate_distance: int = Field(default=3, ge=-1, le=64)  # -1 keeps every frame
     keep_truncated: bool = False
     placeholder_sha256: tuple[str, ...] = ()
+    paused: bool = False
 
 
 class Conditions(Record):

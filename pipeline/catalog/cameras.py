@@ -1,0 +1,176 @@
+"""Cameras: what they are, when they are due, and the lease of the poll under way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from pipeline.catalog.counters import count
+from pipeline.catalog.engine import Transactions, change
+from pipeline.catalog.tables import CameraRow, DropRow, HostSlotRow
+from pipeline.records import Camera, Outcome
+
+COUNTED_ONLY = frozenset({Outcome.KEPT, Outcome.NOT_MODIFIED, Outcome.SAME_BYTES})
+
+
+@dataclass(frozen=True)
+class PollEnd:
+    """How a poll ended, and when the camera is due again."""
+
+    outcome: Outcome
+    at: datetime
+    due_at: datetime
+    reason: str = ""
+    resembles: str | None = None
+    listed: bool = False  # whether the drop is in the list already, with its bytes
+    failed: bool = False
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+class Cameras:
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    def save(self, camera: Camera, due_at: datetime) -> None:
+        """Add a camera, or change one; the first poll is at `due_at`."""
+        values = {
+            "record": camera.model_dump(mode="json"),
+            "host": urlsplit(camera.url).netloc.rpartition("@")[2].lower(),
+            "paused": camera.paused,
+        }
+        with self._transactions.writing() as session:
+            row = session.get(CameraRow, camera.id)
+            if row is None:
+                session.add(CameraRow(id=camera.id, due_at=due_at, **values))
+                return
+            for name, value in values.items():
+                setattr(row, name, value)
+            row.due_at = min(row.due_at, due_at)
+
+    def remove(self, camera_id: str) -> bool:
+        with self._transactions.writing() as session:
+            gone = change(session, delete(CameraRow).where(CameraRow.id == camera_id))
+            return gone == 1
+
+    def get(self, camera_id: str) -> CameraRow | None:
+        with self._transactions.reading() as session:
+            return session.get(CameraRow, camera_id)
+
+    def all(self) -> Sequence[CameraRow]:
+        with self._transactions.reading() as session:
+            return session.scalars(select(CameraRow).order_by(CameraRow.id)).all()
+
+    def due(self, now: datetime, limit: int) -> Sequence[CameraRow]:
+        """The longest due first."""
+        query = (
+            select(CameraRow)
+            .where(
+                CameraRow.due_at <= now,
+                CameraRow.lease_token.is_(None),
+                CameraRow.paused.is_(False),
+            )
+            .order_by(CameraRow.due_at)
+            .limit(limit)
+        )
+        with self._transactions.reading() as session:
+            return session.scalars(query).all()
+
+    def claim(self, camera_id: str, token: str, now: datetime, until: datetime) -> bool:
+        """Whether the camera was due and free; its poll is `token`'s until then."""
+        with self._transactions.writing() as session:
+            claimed = change(
+                session,
+                update(CameraRow)
+                .where(
+                    CameraRow.id == camera_id,
+                    CameraRow.due_at <= now,
+                    CameraRow.lease_token.is_(None),
+                    CameraRow.paused.is_(False),
+                )
+                .values(lease_token=token, lease_until=until),
+            )
+            return claimed == 1
+
+    def unclaim(self, camera_id: str, token: str) -> None:
+        """The poll was never sent: the camera stays due."""
+        with self._transactions.writing() as session:
+            session.execute(
+                update(CameraRow)
+                .where(CameraRow.id == camera_id, CameraRow.lease_token == token)
+                .values(lease_token=None, lease_until=None)
+            )
+
+    def leased(self, camera_id: str, token: str, now: datetime) -> CameraRow | None:
+        """The camera, while `token` is its lease's and has not run out."""
+        row = self.get(camera_id)
+        if row is None or row.lease_token != token:
+            return None
+        return row if row.lease_until is not None and row.lease_until > now else None
+
+    def with_lapsed_lease(self, now: datetime) -> Sequence[CameraRow]:
+        query = select(CameraRow).where(
+            CameraRow.lease_token.is_not(None), CameraRow.lease_until <= now
+        )
+        with self._transactions.reading() as session:
+            return session.scalars(query).all()
+
+    def release_leases(self) -> None:
+        """For a process that knows nobody else polls: leases and slots were left by a dead one."""
+        with self._transactions.writing() as session:
+            session.execute(update(CameraRow).values(lease_token=None, lease_until=None))
+            session.execute(update(HostSlotRow).values(token=None, until=None))
+
+    def finish(self, camera_id: str, token: str, end: PollEnd) -> bool:
+        """End the lease, count the outcome, list the drop: once, or not at all if it was lost."""
+        with self._transactions.writing() as session:
+            ended = change(
+                session,
+                update(CameraRow)
+                .where(CameraRow.id == camera_id, CameraRow.lease_token == token)
+                .values(_after(end)),
+            )
+            if ended != 1:
+                return False
+            session.execute(
+                update(HostSlotRow).where(HostSlotRow.token == token).values(token=None, until=None)
+            )
+            count(session, camera_id, end.outcome, end.at)
+            if end.outcome not in COUNTED_ONLY and not end.listed:
+                _list(session, camera_id, end)
+            return True
+
+
+def _after(end: PollEnd) -> dict[str, object]:
+    values: dict[str, object] = {
+        "lease_token": None,
+        "lease_until": None,
+        "due_at": end.due_at,
+        "polls": CameraRow.polls + 1,
+        "polled_at": end.at,
+        "outcome": end.outcome.value,
+        "reason": end.reason,
+        "failures": CameraRow.failures + 1 if end.failed else 0,
+    }
+    if not end.failed:
+        values |= {"etag": end.etag, "last_modified": end.last_modified}
+    if end.outcome is Outcome.KEPT:
+        values["kept_at"] = end.at
+    return values
+
+
+def _list(session: Session, camera_id: str, end: PollEnd) -> None:
+    session.add(
+        DropRow(
+            source=camera_id,
+            at=end.at,
+            outcome=end.outcome.value,
+            reason=end.reason,
+            resembles=end.resembles,
+        )
+    )

@@ -1,0 +1,149 @@
+"""The catalog's tables. A column's comment says what its name cannot."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Aware UTC in and out, whatever the database keeps."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        aware: datetime = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return aware.astimezone(UTC)
+
+
+class Table(DeclarativeBase):
+    type_annotation_map = {datetime: UtcTime, dict[str, Any]: JSON}  # noqa: RUF012
+
+
+class CameraRow(Table):
+    """A source, when it is due, and the lease of the poll under way."""
+
+    __tablename__ = "cameras"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    record: Mapped[dict[str, Any]]  # records.Camera
+    host: Mapped[str]
+    paused: Mapped[bool]
+    due_at: Mapped[datetime] = mapped_column(index=True)
+    lease_token: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(default=0)  # in a row
+    etag: Mapped[str | None]
+    last_modified: Mapped[str | None]
+    polls: Mapped[int] = mapped_column(default=0)
+    polled_at: Mapped[datetime | None]
+    kept_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]  # the last poll's
+    reason: Mapped[str] = mapped_column(default="")
+
+
+class HostSlotRow(Table):
+    """One of the polls that may run against a host at once."""
+
+    __tablename__ = "host_slots"
+
+    host: Mapped[str] = mapped_column(primary_key=True)
+    slot: Mapped[int] = mapped_column(primary_key=True)
+    token: Mapped[str | None]
+    until: Mapped[datetime | None]
+
+
+class ImageRow(Table):
+    """An image and how far it is."""
+
+    __tablename__ = "images"
+    __table_args__ = (
+        UniqueConstraint("source", "sha256_received"),
+        Index("images_by_source_and_time", "source", "captured_at"),
+        Index("images_by_state", "state", "announce_at"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    sha256_received: Mapped[str]
+    captured_at: Mapped[datetime]
+    state: Mapped[str]
+    reason: Mapped[str] = mapped_column(default="")
+    updated_at: Mapped[datetime]
+    attempts: Mapped[int] = mapped_column(default=0)
+    claim_token: Mapped[str | None]
+    claimed_until: Mapped[datetime | None]
+    announce_at: Mapped[datetime | None]  # when the sweep says it again
+    announcements: Mapped[int] = mapped_column(default=0)
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    phash: Mapped[str | None]
+    look: Mapped[dict[str, Any] | None]  # novelty.Look, of the source's last four kept alone
+    faces: Mapped[int] = mapped_column(default=0)
+    vehicles: Mapped[int] = mapped_column(default=0)
+    labels: Mapped[list[ImageLabelRow]] = relationship(
+        cascade="all, delete-orphan", passive_deletes=True, lazy="selectin"
+    )
+
+
+class ImageLabelRow(Table):
+    """How often a label was found in an image."""
+
+    __tablename__ = "image_labels"
+
+    image_id: Mapped[str] = mapped_column(
+        ForeignKey("images.id", ondelete="CASCADE"), primary_key=True
+    )
+    label: Mapped[str] = mapped_column(primary_key=True, index=True)
+    count: Mapped[int]
+
+
+class DropRow(Table):
+    """A frame that was not kept, or a poll that failed: when, why, and what it resembled."""
+
+    __tablename__ = "drops"
+    __table_args__ = (Index("drops_by_source_and_time", "source", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    at: Mapped[datetime]
+    outcome: Mapped[str]
+    reason: Mapped[str]
+    resembles: Mapped[str | None]
+    image_id: Mapped[str | None] = mapped_column(index=True)  # whose bytes wait in raw/dropped/
+    expires_at: Mapped[datetime | None]
+    restored_at: Mapped[datetime | None]
+
+
+class CounterRow(Table):
+    """How often an outcome was met, per source and hour."""
+
+    __tablename__ = "counters"
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    outcome: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int]
+
+
+class TombstoneRow(Table):
+    """An erased image: ingest drops its bytes, maintenance deletes until nothing is left."""
+
+    __tablename__ = "tombstones"
+    __table_args__ = (Index("tombstones_by_bytes", "source", "sha256_received"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    sha256_received: Mapped[str]
+    erased_at: Mapped[datetime]
+    repeat_until: Mapped[datetime | None]  # deletes are repeated till then

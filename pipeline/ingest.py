@@ -1,0 +1,158 @@
+"""A frame's way into the store, in the order of writes that loses nothing and doubles nothing.
+
+Row `storing`; bytes; provenance beside them (the commit mark); row `stored`; message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pipeline import keys
+from pipeline.admission import Admission, Candidate, Received, Verdict
+from pipeline.broker import Publish
+from pipeline.catalog import Catalog
+from pipeline.catalog.images import Description, Drop, NewImage
+from pipeline.errors import BrokerError
+from pipeline.logs import get_logger
+from pipeline.messages import ImageStored
+from pipeline.records import Outcome, Provenance
+from pipeline.storage import ObjectStore, StoredObject, put_json
+
+DROPPED_FOR_H = 24
+ANNOUNCED_AGAIN_AFTER_S = 120
+_HEADERS_KEPT = ("content-type", "date", "etag", "last-modified", "server")
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Result:
+    outcome: Outcome
+    reason: str = ""
+    image: str | None = None
+    resembles: str | None = None
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """Judges a frame, and stores what is kept or may be wanted back."""
+
+    catalog: Catalog
+    store: ObjectStore
+    publish: Publish
+    admission: Admission
+
+    def take(self, received: Received) -> Result:
+        """StorageError or CatalogError when it could not be stored: nothing is half-kept then."""
+        verdict, candidate = self.admission.judge(received)
+        if verdict.outcome is Outcome.KEPT:
+            return self._keep(candidate)
+        if verdict.outcome is Outcome.NEAR_DUPLICATE:
+            return self._set_aside(candidate, verdict)
+        return Result(verdict.outcome, verdict.reason, resembles=verdict.resembles)
+
+    def _keep(self, candidate: Candidate) -> Result:
+        provenance = self._begin(candidate, Verdict(Outcome.KEPT))
+        self._write(keys.frame(provenance.id), provenance, candidate.received.body)
+        mark_stored(self.catalog, provenance, candidate.received.at)
+        announce(self.publish, provenance.id)
+        return Result(Outcome.KEPT, image=provenance.id)
+
+    def _set_aside(self, candidate: Candidate, verdict: Verdict) -> Result:
+        provenance = self._begin(candidate, verdict)
+        self._write(keys.dropped(provenance.id), provenance, candidate.received.body)
+        mark_dropped(self.catalog, provenance)
+        return Result(
+            Outcome.NEAR_DUPLICATE, verdict.reason, provenance.id, resembles=verdict.resembles
+        )
+
+    def _begin(self, candidate: Candidate, verdict: Verdict) -> Provenance:
+        received = candidate.received
+        new = NewImage(
+            id=keys.image_id(received.camera.id, received.at, candidate.sha256),
+            source=received.camera.id,
+            sha256_received=candidate.sha256,
+            captured_at=received.at,
+        )
+        row = self.catalog.images.begin(new, received.at)
+        return _provenance(row.id, row.captured_at, candidate, verdict)
+
+    def _write(self, key: str, provenance: Provenance, body: bytes) -> None:
+        self.store.put(key, StoredObject(body, provenance.content_type))
+        put_json(self.store, f"{key}.json", provenance.model_dump_json(indent=1))
+
+
+def mark_stored(catalog: Catalog, provenance: Provenance, now: datetime) -> bool:
+    """The row `stored`, from what lies in raw/."""
+    announce_at = now + timedelta(seconds=ANNOUNCED_AGAIN_AFTER_S)
+    return catalog.images.mark_stored(provenance.id, describe(provenance), announce_at, now)
+
+
+def mark_dropped(catalog: Catalog, provenance: Provenance) -> bool:
+    """The row `dropped` and its line in the list, from what lies in raw/dropped/."""
+    return catalog.images.mark_dropped(
+        provenance.id,
+        describe(provenance),
+        Drop(
+            at=provenance.captured_at,
+            reason=provenance.reason,
+            resembles=provenance.resembles,
+            expires_at=provenance.captured_at + timedelta(hours=DROPPED_FOR_H),
+        ),
+    )
+
+
+def announce(publish: Publish, image_id: str) -> bool:
+    """Say that an image is stored; if the broker does not take it, the sweep says it later."""
+    try:
+        publish(ImageStored(image=image_id))
+    except BrokerError as error:
+        log.warning("not announced", image=image_id, reason=str(error))
+        return False
+    return True
+
+
+def describe(provenance: Provenance) -> Description:
+    look: Mapping[str, Any] = {
+        "phash": provenance.phash,
+        "thumbnail": provenance.thumbnail.model_dump_json(),
+        "conditions": provenance.conditions.model_dump(),
+    }
+    return Description(provenance.width, provenance.height, provenance.phash, look)
+
+
+def _provenance(
+    image_id: str, captured_at: datetime, candidate: Candidate, verdict: Verdict
+) -> Provenance:
+    received, header, look = candidate.received, candidate.header, candidate.look
+    if header is None or look is None:
+        raise TypeError("a frame is stored only after every step")
+    camera = received.camera
+    return Provenance(
+        id=image_id,
+        source=camera.id,
+        captured_at=captured_at,
+        url=received.url,
+        licence=camera.licence,
+        attribution=camera.attribution,
+        policy=camera.policy,
+        detectors=camera.detectors,
+        sha256_received=candidate.sha256,
+        bytes_received=len(received.body),
+        content_type=header.content_type,
+        width=header.width,
+        height=header.height,
+        phash=look.phash,
+        conditions=look.conditions,
+        truncated=header.truncated,
+        resembles=verdict.resembles,
+        reason=verdict.reason,
+        thumbnail=look.thumbnail,
+        previous_thumbnail=candidate.previous,
+        headers={
+            name: received.headers[name] for name in _HEADERS_KEPT if name in received.headers
+        },
+    )

@@ -1,0 +1,62 @@
+"""The whole flow on one screen: message, queue, task. A queue is named after its service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.messages import (
+    DeleteImage,
+    ImageDetected,
+    ImageStored,
+    Message,
+    PollDue,
+    RemoveCamera,
+    RestoreDrop,
+    SaveCamera,
+    Sweep,
+    Tick,
+)
+
+
+@dataclass(frozen=True)
+class Route:
+    """`expires_s`: a message older than this is not worth doing."""
+
+    message: type[Message]
+    queue: str
+    task: str
+    expires_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Beat:
+    """A message that the scheduler's beat sends every so often."""
+
+    message: Message
+    every_s: float
+
+
+ROUTES = (
+    Route(Tick, "scheduler", "scheduler.tick", expires_s=2),
+    Route(SaveCamera, "scheduler", "scheduler.save_camera"),
+    Route(RemoveCamera, "scheduler", "scheduler.remove_camera"),
+    Route(PollDue, "capture", "capture.poll_camera"),
+    Route(ImageStored, "detection", "detection.detect_image"),
+    Route(Sweep, "maintenance", "maintenance.sweep", expires_s=30),
+    Route(DeleteImage, "maintenance", "maintenance.delete_image"),
+    Route(RestoreDrop, "maintenance", "maintenance.restore_drop"),
+)
+
+# Published by a stage, consumed by none yet: not sent.
+WITHOUT_CONSUMER: tuple[type[Message], ...] = (ImageDetected,)
+
+BEATS = (Beat(Tick(), every_s=1), Beat(Sweep(), every_s=30))
+
+_BY_MESSAGE = {route.message: route for route in ROUTES}
+
+
+def route_of(message: type[Message]) -> Route | None:
+    """None for a message that no service consumes. KeyError for one this page does not name."""
+    if message in WITHOUT_CONSUMER:
+        return None
+    return _BY_MESSAGE[message]

@@ -1,0 +1,186 @@
+"""The object store: one protocol, and its implementation as a folder. Keys are made in keys.py."""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from pipeline.errors import ObjectMissing, StorageError, UserError
+
+_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
+_STALE_S = 3600
+JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    key: str
+    size: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    data: bytes
+    content_type: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class ObjectStore(Protocol):
+    """Keys to bytes. A put is seen whole or not at all; put and delete may be repeated.
+
+    Every method raises StorageError (try again later) when the store does not answer or is full.
+    """
+
+    def put(self, key: str, stored: StoredObject) -> None: ...
+
+    def get(self, key: str) -> StoredObject:
+        """ObjectMissing when there is none."""
+        ...
+
+    def exists(self, key: str) -> bool: ...
+
+    def delete(self, key: str) -> None:
+        """Deleting what is not there is no error."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """In the order of their keys."""
+        ...
+
+    def free_bytes(self) -> int | None:
+        """Room left, where the store knows it."""
+        ...
+
+
+class FolderStore:
+    """A folder as object store: `<root>/<bucket>/…`, each file the object's own bytes.
+
+    Written to a temporary file, flushed to disk, then renamed. Content type and metadata that the
+    key's ending does not tell lie in `<root>/.metadata/`, written first.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._temporary = root / ".temporary"
+        try:
+            self._temporary.mkdir(parents=True, exist_ok=True)
+            self._remove_stale()
+        except OSError as error:
+            raise UserError(f"cannot write in {root}: {error.strerror}") from error
+
+    def put(self, key: str, stored: StoredObject) -> None:
+        path = self._path(key)
+        try:
+            if stored.metadata or stored.content_type != _guess_type(key):
+                described = {"content_type": stored.content_type, "metadata": dict(stored.metadata)}
+                self._write(self._described_at(key), json.dumps(described).encode())
+            self._write(path, stored.data)
+        except OSError as error:
+            raise StorageError(f"cannot store {key}: {error.strerror}") from error
+
+    def get(self, key: str) -> StoredObject:
+        try:
+            data = self._path(key).read_bytes()
+        except FileNotFoundError:
+            raise ObjectMissing(key) from None
+        except OSError as error:
+            raise StorageError(f"cannot read {key}: {error.strerror}") from error
+        try:
+            described = json.loads(self._described_at(key).read_bytes())
+        except FileNotFoundError:
+            return StoredObject(data, _guess_type(key))
+        return StoredObject(data, described["content_type"], described["metadata"])
+
+    def exists(self, key: str) -> bool:
+        return self._path(key).is_file()
+
+    def delete(self, key: str) -> None:
+        try:
+            self._path(key).unlink(missing_ok=True)
+            self._described_at(key).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot delete {key}: {error.strerror}") from error
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        folder = self.root / prefix.rpartition("/")[0]
+        for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(self.root).parts):
+            key = path.relative_to(self.root).as_posix()
+            if key.startswith(".") or not key.startswith(prefix):
+                continue
+            with suppress(FileNotFoundError):  # deleted since it was listed
+                if path.is_file():
+                    status = path.stat()
+                    modified = datetime.fromtimestamp(status.st_mtime, UTC)
+                    yield ObjectInfo(key, status.st_size, modified)
+
+    def free_bytes(self) -> int | None:
+        return shutil.disk_usage(self.root).free
+
+    def _path(self, key: str) -> Path:
+        if _KEY.fullmatch(key) is None:
+            raise ValueError(f"not a key: {key!r}")
+        return self.root / key
+
+    def _described_at(self, key: str) -> Path:
+        return self.root / ".metadata" / f"{key}.json"
+
+    def _write(self, path: Path, data: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=self._temporary)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        _flush_folder(path.parent)
+
+    def _remove_stale(self) -> None:
+        """What a killed process left half-written; an hour old, so that nobody is still writing."""
+        for path in self._temporary.iterdir():
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < time.time() - _STALE_S:
+                    path.unlink()
+
+
+def open_store(url: str) -> ObjectStore:
+    """`file:///…` opens a folder. UserError for any other."""
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        raise UserError(f"no object store for {url}: it starts with file://")
+    return FolderStore(Path(url2pathname(parts.path)))
+
+
+def put_json(store: ObjectStore, key: str, text: str) -> None:
+    store.put(key, StoredObject(text.encode(), JSON))
+
+
+def _guess_type(key: str) -> str:
+    return mimetypes.guess_type(key)[0] or "application/octet-stream"
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,52 @@
+"""Detection's tasks: an image that was stored is looked at."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from pipeline.broker import Handlers, Publish
+from pipeline.cadence import utc_now
+from pipeline.catalog import open_catalog
+from pipeline.messages import ImageStored
+from pipeline.settings import PipelineSettings
+from pipeline.storage import open_store
+from services.detection import processing
+from services.detection.detector import Detector
+from services.detection.processing import DetectionContext
+from services.detection.registry import build_detectors
+from services.detection.settings import DetectionSettings
+
+handlers: Handlers[DetectionContext] = Handlers()
+
+
+@handlers.on(ImageStored)
+def detect_image(context: DetectionContext, message: ImageStored) -> None:
+    processing.detect_image(context, message.image)
+
+
+def build_context(
+    shared: PipelineSettings, settings: DetectionSettings, publish: Publish
+) -> DetectionContext:
+    return DetectionContext(
+        catalog=open_catalog(shared.catalog_url),
+        store=open_store(shared.store_url),
+        publish=publish,
+        detectors=keep_detectors(settings),
+        clock=utc_now,
+        deadline_s=settings.deadline_s,
+    )
+
+
+def keep_detectors(settings: DetectionSettings) -> Callable[[Sequence[str]], Sequence[Detector]]:
+    """Gives detectors by name, each loaded once per process; one that was missing is tried anew."""
+    loaded: dict[str, Detector] = {}
+    lock = threading.Lock()
+
+    def give(names: Sequence[str]) -> Sequence[Detector]:
+        with lock:
+            missing = [name for name in names if name not in loaded]
+            loaded.update(build_detectors(missing, settings.models_dir, settings.models_cache))
+            return [loaded[name] for name in names]
+
+    return give
