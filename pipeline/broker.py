@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import structlog
 from celery import Celery, Task
+from celery.concurrency.thread import TaskPool
 from kombu import Queue
 from kombu.exceptions import OperationalError
 
@@ -26,6 +28,23 @@ Publish = Callable[[Message], None]
 
 TASK_DEADLINE_S = 30
 VISIBILITY_TIMEOUT_S = 60
+
+RELIABILITY: dict[str, Any] = {
+    "task_ignore_result": True,
+    "task_acks_late": True,
+    "task_reject_on_worker_lost": True,
+    "task_serializer": "json",
+    "accept_content": ["json"],
+    "task_soft_time_limit": TASK_DEADLINE_S,
+    "task_time_limit": TASK_DEADLINE_S + 5,
+    "worker_prefetch_multiplier": 1,
+    "worker_redirect_stdouts": False,
+    "worker_hijack_root_logger": False,
+    "broker_connection_retry_on_startup": True,
+    # Beat sleeps 300 s by default, and would send a tick as late.
+    "beat_max_loop_interval": 1,
+    "timezone": "UTC",
+}
 
 
 @dataclass(frozen=True)
@@ -76,34 +95,11 @@ def make_app(
     """A Celery app that consumes `service`'s queue with `handlers`; adapters come from `build`."""
     app = Celery(service, broker=broker_url, set_as_current=False)
     app.conf.update(
+        **RELIABILITY,
         task_queues=[Queue(service)],
         task_default_queue=service,
-        task_ignore_result=True,
-        task_acks_late=True,
-        task_reject_on_worker_lost=True,
-        task_serializer="json",
-        accept_content=["json"],
-        task_soft_time_limit=TASK_DEADLINE_S,
-        task_time_limit=TASK_DEADLINE_S + 5,
-        worker_prefetch_multiplier=1,
-        worker_redirect_stdouts=False,
-        worker_hijack_root_logger=False,
-        worker_send_task_events=False,
-        broker_connection_retry_on_startup=True,
         broker_transport_options=_transport_options(broker_url),
-        # Beat sleeps 300 s by default, and would send a tick as late.
-        beat_max_loop_interval=1,
-        beat_schedule={
-            route.task: {
-                "task": route.task,
-                "schedule": beat.every_s,
-                "kwargs": {"message": beat.message.model_dump(mode="json")},
-                "options": {"queue": route.queue, "expires": route.expires_s},
-            }
-            for beat in BEATS
-            if (route := route_of(type(beat.message))) is not None
-        },
-        timezone="UTC",
+        beat_schedule=_beat_schedule(),
     )
     context = PerProcess(lambda: build(publisher(app)))
     for handler in handlers.all:
@@ -131,6 +127,26 @@ def publisher(app: Celery) -> Publish:
     return publish
 
 
+class ThreadsOfOneApp(TaskPool):
+    """Threads that know their app: Celery looks a task up in the thread's current app, and one
+    process may hold several."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.executor = ThreadPoolExecutor(self.limit, initializer=self.app.set_current)
+
+
+def make_worker(app: Celery, threads: int) -> Any:
+    """A worker to `start` in a thread of its own; it ends when celery.worker.state says so."""
+    return app.WorkController(
+        pool=ThreadsOfOneApp,
+        concurrency=threads,
+        without_mingle=True,
+        without_gossip=True,
+        without_heartbeat=True,
+    )
+
+
 def run_worker(app: Celery, threads: int, *, beat: bool = False) -> None:
     """Consume the app's queue until the process is told to stop; `beat` adds beat as a child."""
     app.Worker(
@@ -150,7 +166,7 @@ def _add_task(app: Celery, handler: Handler[ContextT], context: PerProcess[Conte
         raise TypeError(f"{handler.message.__name__} has a handler but no queue in routes.py")
 
     def run(task: Task[..., None], message: dict[str, Any]) -> None:
-        app.set_current()  # a retry is sent by the thread's current app: one process has several
+
         received = handler.message.model_validate(message)
         with structlog.contextvars.bound_contextvars(
             task=route.task, task_id=task.request.id, **_subject(message)
@@ -160,6 +176,7 @@ def _add_task(app: Celery, handler: Handler[ContextT], context: PerProcess[Conte
     app.task(
         name=route.task,
         bind=True,
+        shared=False,  # else every other app of the process would have it too
         autoretry_for=(TransientError,),
         retry_backoff=2,
         retry_backoff_max=40,
@@ -172,6 +189,19 @@ def _subject(message: dict[str, Any]) -> dict[str, str]:
     """The image or camera a message is about, for every line logged meanwhile."""
     about = {name: message[name] for name in ("image", "camera") if name in message}
     return {name: one if isinstance(one, str) else one["id"] for name, one in about.items()}
+
+
+def _beat_schedule() -> dict[str, dict[str, Any]]:
+    return {
+        route.task: {
+            "task": route.task,
+            "schedule": beat.every_s,
+            "kwargs": {"message": beat.message.model_dump(mode="json")},
+            "options": {"queue": route.queue, "expires": route.expires_s},
+        }
+        for beat in BEATS
+        if (route := route_of(type(beat.message))) is not None
+    }
 
 
 def _transport_options(broker_url: str) -> dict[str, float]:

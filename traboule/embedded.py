@@ -12,7 +12,7 @@ from celery import Celery
 from celery.beat import EmbeddedService
 from celery.worker import state as worker_state
 
-from pipeline.broker import make_app, publisher
+from pipeline.broker import Publish, make_app, make_worker, publisher
 from pipeline.logs import get_logger
 from pipeline.settings import PipelineSettings
 from services.capture import tasks as capture
@@ -44,7 +44,6 @@ class EmbeddedPipeline:
     def __init__(self, settings: PipelineSettings) -> None:
         self._settings = settings
         self._groups = make_groups(settings)
-        self._workers: list[Any] = []
         self._threads: list[threading.Thread] = []
         self._beat: Any = None
 
@@ -52,16 +51,9 @@ class EmbeddedPipeline:
         take_up(self._settings, self._groups["maintenance"].app)
         worker_state.should_stop = None
         for name, group in self._groups.items():
-            worker = group.app.WorkController(
-                pool="threads",
-                concurrency=group.threads,
-                without_mingle=True,
-                without_gossip=True,
-                without_heartbeat=True,
-            )
+            worker = make_worker(group.app, group.threads)
             thread = threading.Thread(target=worker.start, name=name, daemon=True)
             thread.start()
-            self._workers.append(worker)
             self._threads.append(thread)
         self._beat = EmbeddedService(
             self._groups["scheduler"].app, thread=True, scheduler_cls="celery.beat:Scheduler"
@@ -86,46 +78,21 @@ class EmbeddedPipeline:
 
 def make_groups(settings: PipelineSettings) -> dict[str, Group]:
     """One app and worker per service, so that slow polls don't hold up ticks."""
-    url = settings.broker_url
-    for_scheduler, for_maintenance = SchedulerSettings(), MaintenanceSettings()
-    for_capture, for_detection = CaptureSettings(), DetectionSettings()
+
+    def make(service: Any, own: Any, threads: int) -> Group:
+        name = service.__name__.split(".")[1]
+
+        def build(publish: Publish) -> Any:
+            return service.build_context(settings, own, publish)
+
+        return Group(make_app(name, settings.broker_url, service.handlers, build), threads)
+
+    for_capture = CaptureSettings()
     return {
-        "scheduler": Group(
-            make_app(
-                "scheduler",
-                url,
-                scheduler.handlers,
-                lambda publish: scheduler.build_context(settings, for_scheduler, publish),
-            ),
-            threads=1,
-        ),
-        "capture": Group(
-            make_app(
-                "capture",
-                url,
-                capture.handlers,
-                lambda publish: capture.build_context(settings, for_capture, publish),
-            ),
-            threads=for_capture.threads,
-        ),
-        "detection": Group(
-            make_app(
-                "detection",
-                url,
-                detection.handlers,
-                lambda publish: detection.build_context(settings, for_detection, publish),
-            ),
-            threads=os.cpu_count() or 1,
-        ),
-        "maintenance": Group(
-            make_app(
-                "maintenance",
-                url,
-                maintenance.handlers,
-                lambda publish: maintenance.build_context(settings, for_maintenance, publish),
-            ),
-            threads=1,
-        ),
+        "scheduler": make(scheduler, SchedulerSettings(), 1),
+        "maintenance": make(maintenance, MaintenanceSettings(), 1),
+        "capture": make(capture, for_capture, for_capture.threads),
+        "detection": make(detection, DetectionSettings(), os.cpu_count() or 1),
     }
 
 

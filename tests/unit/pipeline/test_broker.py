@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import structlog
+from celery import Celery
+from celery.worker import state
+from kombu.exceptions import OperationalError
+
+from pipeline.broker import Handlers, PerProcess, Publish, make_app, make_worker, publisher
+from pipeline.errors import BrokerError, TransientError
+from pipeline.messages import ImageDetected, ImageStored, PollDue
+
+MEMORY = "memory://localhost/"
+
+
+@contextmanager
+def working(app: Celery) -> Iterator[None]:
+    worker = make_worker(app, threads=2)
+    state.should_stop = None
+    thread = threading.Thread(target=worker.start, daemon=True)
+    thread.start()
+    yield
+    state.should_stop = 0  # type: ignore[assignment]
+    thread.join(10)
+    assert not thread.is_alive()
+    state.should_stop = None
+
+
+def wait_for(condition: Any, within_s: float = 10.0) -> None:
+    ends_at = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < ends_at, "did not happen in time"
+        time.sleep(0.02)
+
+
+def test_message_reaches_its_handler_with_context_and_log_fields() -> None:
+    handlers: Handlers[list[Any]] = Handlers()
+    seen: list[Any] = []
+
+    @handlers.on(PollDue)
+    def poll(context: list[Any], message: PollDue) -> None:
+        context.append((message, structlog.contextvars.get_contextvars()))
+
+    app = make_app("capture", MEMORY, handlers, lambda publish: seen)
+    with working(app):
+        publisher(app)(PollDue(camera="cwl7033", token="t"))
+        wait_for(lambda: seen)
+    [(message, fields)] = seen
+    assert message == PollDue(camera="cwl7033", token="t")
+    assert fields["camera"] == "cwl7033"
+    assert fields["task"] == "capture.poll_camera"
+    assert fields["task_id"]
+
+
+def test_transient_error_is_retried_and_another_is_not() -> None:
+    handlers: Handlers[None] = Handlers()
+    runs: list[str] = []
+
+    @handlers.on(ImageStored)
+    def detect(context: None, message: ImageStored) -> None:
+        runs.append(message.image)
+        if message.image == "broken":
+            raise ValueError("a mistake of ours")
+        if runs.count(message.image) == 1:
+            raise TransientError("the store is away")
+
+    app = make_app("detection", MEMORY, handlers, lambda publish: None)
+    with working(app):
+        publisher(app)(ImageStored(image="broken"))
+        publisher(app)(ImageStored(image="unlucky"))
+        wait_for(lambda: runs.count("unlucky") == 2)
+    assert runs.count("broken") == 1
+
+
+def test_message_without_a_consumer_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = make_app("detection", MEMORY, Handlers[None](), lambda publish: None)
+    monkeypatch.setattr(app, "send_task", lambda *_, **__: pytest.fail("sent"))
+    publisher(app)(ImageDetected(image="a"))
+
+
+def test_broker_that_does_not_answer_is_a_broker_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OperationalError("full")
+
+    app = make_app("scheduler", MEMORY, Handlers[None](), lambda publish: None)
+    monkeypatch.setattr(app, "send_task", refuse)
+    with pytest.raises(BrokerError, match="PollDue"):
+        publisher(app)(PollDue(camera="a", token="t"))
+
+
+def test_context_is_built_once_per_process_and_not_before_it_is_needed() -> None:
+    built: list[int] = []
+
+    def build() -> int:
+        built.append(1)
+        return len(built)
+
+    context = PerProcess(build)
+    assert built == []
+    threads = [threading.Thread(target=context.get) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert context.get() == 1
+
+
+def test_reliability_options_are_set() -> None:
+    def build(publish: Publish) -> None:
+        return None
+
+    conf = make_app("capture", "redis://localhost/0", Handlers[None](), build).conf
+    assert conf.task_acks_late
+    assert conf.task_reject_on_worker_lost
+    assert conf.worker_prefetch_multiplier == 1
+    assert conf.broker_transport_options["visibility_timeout"] == 60
+    assert conf.beat_max_loop_interval == 1
