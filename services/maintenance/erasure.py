@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 from pipeline import keys
-from pipeline.catalog.tables import ImageRow
 from pipeline.errors import UserError
 from pipeline.logs import get_logger
 from pipeline.records import Tombstone
@@ -19,27 +18,7 @@ def delete_image(context: MaintenanceContext, image_id: str, reason: str = "") -
     """Remove every object and row of an image for good. UserError when there is no such image."""
     row = context.catalog.images.get(image_id)
     if row is None:
-        if keys.is_image_id(image_id) and context.store.exists(keys.tombstone(image_id)):
-            _delete_objects(context, image_id)
-            return
         raise UserError(f"no image {image_id!r}; see: traboule images list")
-    tombstone = _bury(context, row, reason)
-    repeat_until = tombstone.erased_at + timedelta(seconds=context.settings.deletes_repeated_s)
-    context.catalog.tombstones.add(tombstone, repeat_until)
-    _delete_objects(context, image_id)
-    context.catalog.images.remove(image_id)
-    log.info("erased", image=image_id)
-
-
-def repeat_deletes(context: MaintenanceContext) -> None:
-    """Delete again what a stage may have written while its image was being erased."""
-    for tombstone in context.catalog.tombstones.to_repeat():
-        _delete_objects(context, tombstone.id)
-        context.catalog.images.remove(tombstone.id)
-    context.catalog.tombstones.end_repeats(context.clock())
-
-
-def _bury(context: MaintenanceContext, row: ImageRow, reason: str) -> Tombstone:
     tombstone = Tombstone(
         id=row.id,
         source=row.source,
@@ -48,9 +27,29 @@ def _bury(context: MaintenanceContext, row: ImageRow, reason: str) -> Tombstone:
         reason=reason,
     )
     put_json(context.store, keys.tombstone(row.id), tombstone.model_dump_json(indent=1))
-    return tombstone
+    _note(context, tombstone)
+    _remove(context, image_id)
+    log.info("erased", image=image_id)
 
 
-def _delete_objects(context: MaintenanceContext, image_id: str) -> None:
+def repeat_deletes(context: MaintenanceContext) -> None:
+    """Delete again what a stage may have written while its image was being erased."""
+    known = {row.id for row in context.catalog.tombstones.all()}
+    for entry in context.store.list(keys.TOMBSTONES):
+        if keys.image_of(entry.key) not in known:  # its delete was cut off
+            data = context.store.get(entry.key).data
+            _note(context, Tombstone.model_validate_json(data))
+    for row in context.catalog.tombstones.to_repeat():
+        _remove(context, row.id)
+    context.catalog.tombstones.end_repeats(context.clock())
+
+
+def _note(context: MaintenanceContext, tombstone: Tombstone) -> None:
+    repeated = timedelta(seconds=context.settings.deletes_repeated_s)
+    context.catalog.tombstones.add(tombstone, repeat_until=context.clock() + repeated)
+
+
+def _remove(context: MaintenanceContext, image_id: str) -> None:
     for key in keys.every_object(image_id):
         context.store.delete(key)
+    context.catalog.images.remove(image_id)

@@ -17,7 +17,7 @@ def expire_frames(context: MaintenanceContext) -> None:
     """Frames past their lifetime, and what a killed process left of those already detected."""
     lifetime = timedelta(hours=context.settings.raw_lifetime_h)
     late = 0
-    for image_id in _images_below(context, keys.FRAMES):
+    for image_id in images_below(context, keys.FRAMES):
         age = context.clock() - keys.captured_at(image_id)
         if age >= lifetime or _is_leftover(context, image_id):
             _remove_frame(context, image_id)
@@ -45,14 +45,15 @@ def _is_leftover(context: MaintenanceContext, image_id: str) -> bool:
 
 
 def expire_dropped(context: MaintenanceContext) -> None:
-    """Near-duplicates wait for a lifetime, and the newest of each camera alone."""
+    """Near-duplicates past their lifetime or beyond a camera's newest, and what a restore left."""
     lifetime = timedelta(hours=context.settings.raw_lifetime_h)
-    listed = _images_below(context, keys.DROPPED)
+    listed = images_below(context, keys.DROPPED)
     for _, images in groupby(listed, key=keys.source_of):
         newest_first = sorted(images, key=keys.captured_at, reverse=True)
         for place, image_id in enumerate(newest_first):
             age = context.clock() - keys.captured_at(image_id)
-            if place >= context.settings.dropped_per_camera or age >= lifetime:
+            surplus = place >= context.settings.dropped_per_camera
+            if surplus or age >= lifetime or _is_restored(context, image_id):
                 _remove_dropped(context, image_id)
 
 
@@ -64,6 +65,11 @@ def _remove_dropped(context: MaintenanceContext, image_id: str) -> None:
         context.catalog.images.mark_expired(image_id, row.reason, context.clock())
 
 
-def _images_below(context: MaintenanceContext, prefix: str) -> list[str]:
+def _is_restored(context: MaintenanceContext, image_id: str) -> bool:
+    row = context.catalog.images.get(image_id)
+    return row is not None and row.state in {ImageState.STORED, ImageState.DETECTED}
+
+
+def images_below(context: MaintenanceContext, prefix: str) -> list[str]:
     """The ids below a prefix, each once, in the order of their keys."""
     return list(dict.fromkeys(keys.image_of(entry.key) for entry in context.store.list(prefix)))

@@ -12,7 +12,7 @@ from pipeline.logs import get_logger
 from pipeline.records import ImageState, Provenance
 from services.maintenance.context import MaintenanceContext
 from services.maintenance.erasure import repeat_deletes
-from services.maintenance.expiry import expire_dropped, expire_frames
+from services.maintenance.expiry import expire_dropped, expire_frames, images_below
 
 log = get_logger(__name__)
 
@@ -46,6 +46,16 @@ def _complete(context: MaintenanceContext, image_id: str) -> str:
     return "removed"
 
 
+def complete_restores(context: MaintenanceContext) -> None:
+    """Near-duplicates whose restoring was cut off after their mark lay in raw/frames/."""
+    for image_id in images_below(context, keys.FRAMES):
+        row = context.catalog.images.get(image_id)
+        mark = keys.frame_mark(image_id)
+        if row is not None and row.state == ImageState.DROPPED and context.store.exists(mark):
+            mark_stored(context.catalog, _read(context, mark), context.clock())
+            announce(context.publish, image_id)
+
+
 def announce_waiting(context: MaintenanceContext) -> None:
     """Announce images whose next stage has no result; hold back while many are under way."""
     now = context.clock()
@@ -67,6 +77,7 @@ def _read(context: MaintenanceContext, key: str) -> Provenance:
 SWEEPS: tuple[Callable[[MaintenanceContext], None], ...] = (
     repeat_deletes,
     complete_storing,
+    complete_restores,
     announce_waiting,
     expire_frames,
     expire_dropped,

@@ -1,0 +1,185 @@
+"""The contact sheet: images with their boxes drawn, as one HTML file that can be sent to somebody.
+
+It needs no network and shows no raw frame: an image not in `images/` yet is a card with its state.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+from pydantic import ValidationError
+
+from pipeline import keys
+from pipeline.catalog import Catalog
+from pipeline.catalog.images import ImageFilter
+from pipeline.catalog.tables import ImageRow
+from pipeline.errors import ObjectMissing, UserError
+from pipeline.records import Camera, Detection, Detections, ImageState, Policy
+from pipeline.storage import ObjectStore
+from traboule.sheet_contents import (
+    SHOWN,
+    Polls,
+    Sheet,
+    SheetCamera,
+    SheetImage,
+    classify,
+    describe_filter,
+    show_local,
+    state_in_words,
+)
+
+IMAGES_SHOWN = 60
+WIDTH_PX = 960  # with the quality: 60 images of a camera make less than 10 MB
+JPEG_QUALITY = 78
+
+
+def make_sheet(
+    catalog: Catalog, store: ObjectStore, wanted: ImageFilter, *, title: str = "Traboule"
+) -> Sheet:
+    """Read the newest images `wanted` finds, 60 where it sets no limit.
+
+    Without states it shows what was kept, detected or not. Raises TransientError when the
+    catalog or the store does not answer.
+    """
+    limit = IMAGES_SHOWN if wanted.limit is None else wanted.limit
+    wanted = replace(wanted, limit=limit, states=wanted.states or SHOWN)
+    rows = catalog.images.search(wanted)
+    matching = len(rows)
+    if matching == limit:
+        matching = len(catalog.images.search(replace(wanted, limit=None)))
+    known = {row.id: Camera.model_validate(row.record) for row in catalog.cameras.all()}
+    cameras, gone = _read_cameras(store, rows, known)
+    return Sheet(
+        title=title,
+        made_at=datetime.now(UTC),
+        wanted=wanted,
+        matching=matching,
+        gone=gone,
+        cameras=cameras,
+        polls=_count_polls(catalog, wanted, known),
+    )
+
+
+def render(sheet: Sheet) -> str:
+    """The whole page; everything that came from outside is escaped."""
+    environment = Environment(
+        loader=PackageLoader("traboule", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["local"] = show_local
+    environment.filters["utc"] = lambda at: f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    environment.filters["kind"] = classify
+    environment.filters["state"] = state_in_words
+    page = environment.get_template("sheet.html")
+    return page.render(sheet=sheet, described=describe_filter(sheet), keep=Policy.KEEP)
+
+
+def write_sheet(sheet: Sheet, path: Path) -> Path:
+    """Write the page whole or not at all; UserError, naming `path`, where it cannot be written."""
+    page = render(sheet)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(page, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
+    return path
+
+
+def _read_cameras(
+    store: ObjectStore, rows: Sequence[ImageRow], known: Mapping[str, Camera]
+) -> tuple[tuple[SheetCamera, ...], int]:
+    """The rows' images by camera, and how many had gone."""
+    cameras, gone = [], 0
+    by_source = sorted(rows, key=lambda row: row.source)  # stable: newest first within a camera
+    for source, its_rows in groupby(by_source, key=lambda row: row.source):
+        read = [_read_image(store, row) for row in its_rows]
+        images = tuple(image for image in read if image is not None)
+        gone += len(read) - len(images)
+        if images:
+            cameras.append(_name_camera(source, images, known.get(source)))
+    return tuple(cameras), gone
+
+
+def _name_camera(source: str, images: tuple[SheetImage, ...], camera: Camera | None) -> SheetCamera:
+    """A removed camera's name is gone, but its images say whose they are."""
+    if camera is not None:
+        told = (camera.name, camera.attribution, camera.licence, camera.policy)
+        return SheetCamera(source, *told, images)
+    origin = next((image.origin for image in images if image.origin is not None), None)
+    if origin is None:
+        return SheetCamera(source, "", "", "", None, images)
+    return SheetCamera(source, "", origin.attribution, origin.licence, origin.policy, images)
+
+
+def _read_image(store: ObjectStore, row: ImageRow) -> SheetImage | None:
+    """None when it was deleted meanwhile."""
+    size = (row.width or 4, row.height or 3)
+    image = SheetImage(row.id, row.captured_at, row.state, *size, reason=row.reason)
+    if row.state != ImageState.DETECTED:
+        return image
+    try:
+        found = Detections.model_validate_json(store.get(keys.detections(row.id)).data)
+        jpeg = _reduce(store.get(keys.stored_image(row.id)).data)
+    except ObjectMissing:
+        return None
+    except (ValidationError, OSError):
+        return replace(image, reason="cannot be read from the object store")
+    return replace(
+        image,
+        width=found.width,
+        height=found.height,
+        jpeg=base64.b64encode(jpeg).decode(),
+        boxes=tuple(sorted(found.detections, key=_area, reverse=True)),  # small ones on top
+        blurred=found.blurred,
+        origin=found.provenance,
+    )
+
+
+def _reduce(jpeg: bytes) -> bytes:
+    """A JPEG of at most 960 pixels in width; OSError when the bytes are not an image."""
+    with Image.open(io.BytesIO(jpeg)) as image:
+        size = (WIDTH_PX, image.height)
+        image.draft("RGB", (WIDTH_PX, image.height * WIDTH_PX // image.width))
+        reduced = image.convert("RGB")
+    reduced.thumbnail(size)
+    out = io.BytesIO()
+    reduced.save(out, "JPEG", quality=JPEG_QUALITY, optimize=True)
+    return out.getvalue()
+
+
+def _count_polls(
+    catalog: Catalog, wanted: ImageFilter, known: Mapping[str, Camera]
+) -> tuple[Polls, ...]:
+    totals = catalog.counters.totals(wanted.since)
+    return tuple(
+        Polls(
+            name=known[source].name or source if source in known else source,
+            outcomes=dict(sorted(outcomes.items(), key=_kept_first)),
+        )
+        for source, outcomes in sorted(totals.items())
+        if wanted.camera in (None, source)
+    )
+
+
+def _kept_first(counted: tuple[str, int]) -> tuple[int, int]:
+    outcome, total = counted
+    return ("kept", "dropped", "failed", "nothing-new").index(classify(outcome)), -total
+
+
+def _area(found: Detection) -> float:
+    box = found.box
+    return (box.x2 - box.x1) * (box.y2 - box.y1)
