@@ -61,6 +61,10 @@ class EmbeddedPipeline:
         self._beat.start()
         return self
 
+    def stop_polling(self) -> None:
+        """No poll begins any more; those under way end, and what is stored is still detected."""
+        self._beat.stop()
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -69,7 +73,7 @@ class EmbeddedPipeline:
     ) -> None:
         """Tasks under way are finished; messages still waiting are announced by the next run."""
         self._beat.stop()
-        worker_state.should_stop = os.EX_OK
+        worker_state.should_stop = os.EX_OK  # type: ignore[assignment]  # an exit status stops all
         for thread in self._threads:
             thread.join(STOP_WITHIN_S)
             if thread.is_alive():

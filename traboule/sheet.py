@@ -55,7 +55,7 @@ def make_sheet(
     rows = catalog.images.search(wanted)
     matching = len(rows)
     if matching == limit:
-        matching = len(catalog.images.search(replace(wanted, limit=None)))
+        matching = catalog.images.count(wanted)
     known = {row.id: Camera.model_validate(row.record) for row in catalog.cameras.all()}
     cameras, gone = _read_cameras(store, rows, known)
     return Sheet(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -231,6 +231,12 @@ class Images:
         with self._transactions.reading() as session:
             return session.scalars(_select(wanted)).all()
 
+    def count(self, wanted: ImageFilter) -> int:
+        """How many there are, whatever the filter's limit."""
+        matching = _select(replace(wanted, limit=None)).order_by(None).subquery()
+        with self._transactions.reading() as session:
+            return session.scalars(select(func.count()).select_from(matching)).one()
+
     def count_by_state(self) -> dict[str, dict[str, int]]:
         """Source to state to count."""
         query = select(ImageRow.source, ImageRow.state, func.count()).group_by(
@@ -240,6 +246,19 @@ class Images:
         with self._transactions.reading() as session:
             for source, state, total in session.execute(query):
                 found.setdefault(source, {})[state] = total
+        return found
+
+    def count_labels(self) -> dict[str, dict[str, int]]:
+        """Source to label to how often it was found."""
+        query = (
+            select(ImageRow.source, ImageLabelRow.label, func.sum(ImageLabelRow.count))
+            .join(ImageLabelRow, ImageLabelRow.image_id == ImageRow.id)
+            .group_by(ImageRow.source, ImageLabelRow.label)
+        )
+        found: dict[str, dict[str, int]] = {}
+        with self._transactions.reading() as session:
+            for source, label, total in session.execute(query):
+                found.setdefault(source, {})[label] = int(total)
         return found
 
 

@@ -11,6 +11,9 @@ import numpy.typing as npt
 from pipeline.errors import UnreadableImage
 from pipeline.records import Outcome
 
+# One thread per task: the worker's slots are the parallelism, and OpenCV's own pool fights them.
+cv2.setNumThreads(1)
+
 Pixels: TypeAlias = npt.NDArray[np.uint8]  # BGR, (height, width, 3)
 
 JPEG_START = b"\xff\xd8"

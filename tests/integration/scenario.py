@@ -1,17 +1,20 @@
 """The pipeline's stages one after another, in one process, over adapters that a test may wrap.
 
-Run as a script it does one scenario and kills itself (-9) before the n-th change it would make.
+Run as a script it does one scenario again and again, each time in a process that kills itself (-9)
+one change later.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +43,11 @@ from services.maintenance.settings import MaintenanceSettings
 from services.maintenance.sweep import sweep
 
 CAMERA = Camera(id="quai", url="http://quai.example/1.jpg", detectors=("yunet",))
-START = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
+# The killed process and the test's own share one clock, which the latter sets forward.
+START = datetime.fromisoformat(
+    os.environ.setdefault("SCENARIO_START", f"{datetime.now(UTC):%FT%TZ}")
+)
+AFTER_THE_KILL_S = 100
 
 CHANGES = {
     "store": {"put", "delete"},
@@ -152,7 +159,7 @@ def open_stages(data: Path, fuse: list[int] | None = None) -> Stages:
             for part in ("images", "work", "tombstones")
         }
         catalog = replace(catalog, **parts)
-    return Stages(catalog, store, fuse)
+    return Stages(catalog, store, fuse, seconds=AFTER_THE_KILL_S if fuse is None else 0)
 
 
 def draw(seed: int, noise: int = 0) -> bytes:
@@ -196,5 +203,24 @@ def take_up(stages: Stages) -> None:
 SCENARIOS = {each.__name__: each for each in (keep, set_aside, restore, erase, take_up)}
 
 
+def kill_at_every_change(scenario: str, begun: Path, into: Path) -> None:
+    """Leave a folder per death in `into`; prints each process's exit status, the last one's 0.
+
+    Every process is a fork of this one, which has imported all it needs and holds no thread.
+    """
+    for n in count(1):
+        data = into / f"killed-{n:02}"
+        shutil.copytree(begun, data)
+        pid = os.fork()
+        if pid == 0:
+            SCENARIOS[scenario](open_stages(data, [n]))
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        print(status, flush=True)  # noqa: T201
+        if status != -signal.SIGKILL:
+            shutil.rmtree(data)
+            return
+
+
 if __name__ == "__main__":
-    SCENARIOS[sys.argv[1]](open_stages(Path(sys.argv[2]), [int(sys.argv[3])]))
+    kill_at_every_change(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

@@ -1,4 +1,4 @@
-"""The scheduler as its own process, with beat as its child: an embedded beat hides a sleeping one."""
+"""The scheduler as its own process, beat as its child: an embedded beat hides a sleeping one."""
 
 from __future__ import annotations
 

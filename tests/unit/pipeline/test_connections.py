@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline.connections import Watch, connect, is_global, is_local
+from pipeline.errors import FetchError
+from pipeline.fetch import Fetcher, FetchLimits
+from pipeline.records import Outcome
+
+PUBLIC_NAME = "camera.example.org"
+REDIRECT = b"HTTP/1.1 302 Found\r\nLocation: http://%s/\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "192.168.1.5",
+        "169.254.169.254",
+        "::1",
+        "[fe80::1]",
+        "::ffff:10.0.0.1",
+        "localhost",
+        "LOCALHOST.",
+        "detection",
+        "cam.local",
+        "cam.lan",
+        "cam.home.arpa",
+        "cam.internal",
+        "2130706433",
+    ],
+)
+def test_host_that_says_it_is_local(host: str) -> None:
+    assert is_local(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["example.org", "8.8.8.8", "2001:4860:4860::8888", "127.1", "local.example.org"]
+)
+def test_host_that_does_not_say_it_is_local(host: str) -> None:
+    assert not is_local(host)
+
+
+def test_mapped_private_address_is_not_global() -> None:
+    assert not is_global("::ffff:127.0.0.1")
+    assert is_global("::ffff:8.8.8.8")
+
+
+def lead_to_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every name resolves to 127.0.0.1, as its owner's DNS may say at any time."""
+    ask = socket.getaddrinfo
+
+    def resolve(host: str, port: int, *args: int, **kwargs: int) -> list[object]:
+        return list(ask("127.0.0.1", port, *args, **kwargs))
+
+    monkeypatch.setattr("pipeline.connections.socket.getaddrinfo", resolve)
+
+
+def outcome_of(url: str) -> Outcome:
+    with pytest.raises(FetchError) as caught:
+        Fetcher(FetchLimits(deadline_s=1), "Traboule/test").fetch(url)
+    return caught.value.outcome
+
+
+def test_public_name_of_a_private_address_gets_no_request(
+    monkeypatch: pytest.MonkeyPatch, listener: socket.socket
+) -> None:
+    lead_to_loopback(monkeypatch)
+    port = listener.getsockname()[1]
+    assert outcome_of(f"http://{PUBLIC_NAME}:{port}/") is Outcome.FORBIDDEN_ADDRESS
+    assert outcome_of(f"https://{PUBLIC_NAME}:{port}/") is Outcome.FORBIDDEN_ADDRESS
+    for _ in range(2):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.recv(100) == b""
+
+
+def test_redirect_from_a_local_host_to_a_public_name_of_a_private_address_is_refused(
+    monkeypatch: pytest.MonkeyPatch, listener: socket.socket
+) -> None:
+    lead_to_loopback(monkeypatch)
+    port = listener.getsockname()[1]
+    threading.Thread(
+        target=answer, args=[listener, REDIRECT % f"{PUBLIC_NAME}:{port}".encode()], daemon=True
+    ).start()
+    assert outcome_of(f"http://localhost:{port}/") is Outcome.FORBIDDEN_ADDRESS
+
+
+@pytest.mark.parametrize("target", [b"127.0.0.1:%d", b"localhost:%d", b"[::1]:%d", b"minio:%d"])
+def test_redirect_from_a_public_name_to_a_local_host_is_refused(
+    monkeypatch: pytest.MonkeyPatch, listener: socket.socket, target: bytes
+) -> None:
+    lead_to_loopback(monkeypatch)
+    # The check of the peer is another test's: here the server is a public one.
+    monkeypatch.setattr("pipeline.connections.refuse_private_peer", lambda *_: None)
+    port = listener.getsockname()[1]
+    threading.Thread(
+        target=answer, args=[listener, REDIRECT % (target % port)], daemon=True
+    ).start()
+    assert outcome_of(f"http://{PUBLIC_NAME}:{port}/") is Outcome.FORBIDDEN_ADDRESS
+
+
+def test_proxy_is_asked_for_a_public_name_and_its_own_address_may_be_private(
+    monkeypatch: pytest.MonkeyPatch, listener: socket.socket
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{listener.getsockname()[1]}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    body = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    threading.Thread(target=answer, args=[listener, body], daemon=True).start()
+    response = Fetcher(FetchLimits(deadline_s=1), "Traboule/test").fetch(f"http://{PUBLIC_NAME}/")
+    assert response.body == b"ok"
+
+
+def test_stalled_proxy_is_left_by_the_deadline(
+    monkeypatch: pytest.MonkeyPatch, listener: socket.socket
+) -> None:
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{listener.getsockname()[1]}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    started_s = time.monotonic()
+    assert outcome_of(f"https://{PUBLIC_NAME}/") is Outcome.TIMED_OUT
+    assert time.monotonic() - started_s < 1.5
+
+
+def test_slow_resolver_is_left_by_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.connections.socket.getaddrinfo", lambda *_, **__: time.sleep(2))
+    started_s = time.monotonic()
+    with pytest.raises(FetchError) as caught:
+        connect(PUBLIC_NAME, 80, timeout_s=5, deadline_s=0.2)
+    assert time.monotonic() - started_s < 0.7
+    assert caught.value.outcome is Outcome.TIMED_OUT
+
+
+def test_connection_nobody_accepts_is_left_by_the_deadline() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(3)]
+        for one in waiting:  # fill the queue of connections to be accepted
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        started_s = time.monotonic()
+        with pytest.raises(FetchError) as caught:
+            connect("127.0.0.1", full.getsockname()[1], timeout_s=5, deadline_s=0.3)
+        for one in waiting:
+            one.close()
+    assert time.monotonic() - started_s < 0.8
+    assert caught.value.outcome is Outcome.TIMED_OUT
+
+
+def test_watch_attached_after_its_deadline_cuts_at_once() -> None:
+    here, there = socket.socketpair()
+    with here, there, Watch(0.01) as watch:
+        time.sleep(0.1)
+        watch.attach(here)
+        there.settimeout(1)
+        assert there.recv(1) == b""
+
+
+def answer(listener: socket.socket, reply: bytes) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(reply)
+        connection.recv(4096)

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("celery", "cv2", "onnxruntime", "PIL", "sqlalchemy", "numpy", "alembic", "jinja2")
+LOADED = """
+import sys
+from traboule.__main__ import run_command
+status = run_command(sys.argv[2:])
+print(status, *sorted(set(sys.argv[1].split(",")) & set(sys.modules)), file=sys.stderr)
+"""
+GROUPS = ("cameras", "images", "drops", "models", "sheet", "rebuild-catalog")
+
+
+def traboule(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "traboule", *arguments], capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize("command", [[], ["images"], ["cameras", "add"], ["sheet"]])
+def test_help_imports_nothing_heavy(command: list[str]) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", LOADED, ",".join(HEAVY), *command, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Usage: traboule" in ran.stdout
+    assert ran.stderr.split() == ["0"]
+
+
+def test_help_names_every_command() -> None:
+    ran = traboule("--help")
+    assert ran.returncode == 0
+    assert all(group in ran.stdout for group in GROUPS)
+
+
+def test_version_is_said() -> None:
+    ran = traboule("--version")
+    assert (ran.returncode, ran.stdout) == (0, "traboule 0.1.0\n")
+
+
+def test_a_users_mistake_is_one_line_and_status_1() -> None:
+    ran = traboule("images", "list", "--data", "/nowhere/at/all")
+    assert ran.returncode == 1
+    assert ran.stdout == ""
+    assert ran.stderr.startswith("traboule: there is no folder /nowhere/at/all")
+    assert ran.stderr.count("\n") == 1
+
+
+def test_an_unknown_command_is_status_2() -> None:
+    ran = traboule("picturs")
+    assert ran.returncode == 2
+    assert "No such command" in ran.stderr

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import UserError
+from tests.factories import make_camera
+from tests.unit.traboule.conftest import Run
+from traboule import __main__ as front_door
+from traboule.workspace import Workspace
+
+
+def raising(error: BaseException) -> object:
+    def app(*_: object, **__: object) -> None:
+        raise error
+
+    return app
+
+
+def test_an_error_of_ours_is_put_on_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front_door, "app", raising(UserError("first\n  second")))
+    ran = run()
+    assert (ran.status, ran.out, ran.err) == (1, "", "traboule: first second\n")
+
+
+def test_ctrl_c_is_status_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front_door, "app", raising(KeyboardInterrupt()))
+    ran = run()
+    assert (ran.status, ran.out, ran.err) == (130, "", "")
+
+
+def test_a_bug_is_not_hidden(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front_door, "app", raising(KeyError("bug")))
+    with pytest.raises(KeyError):
+        run()
+
+
+def test_a_setting_that_is_not_valid_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIPELINE_CATALOG_URL", "sqlite:///somewhere")
+    monkeypatch.delenv("TRABOULE_DATA")
+    ran = run("cameras", "list")
+    assert ran.status == 1
+    assert ran.err.startswith("traboule: PipelineSettings is not valid: broker_url: Field required")
+    assert ran.err.count("\n") == 1
+
+
+def test_a_data_folder_that_is_a_file_is_a_usage_error(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ran = run("cameras", "list", "--data", str(tmp_path / "file"))
+    assert ran.status == 2
+    assert "is a file" in ran.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_unwritable_folder_is_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "shut").mkdir(mode=0o500)
+    ran = run("cameras", "discover", "--data", str(tmp_path / "shut"))
+    assert (ran.status, ran.err.count("\n")) == (1, 1)
+
+
+def test_a_folder_below_a_file_cannot_be_written(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "data"
+    ran = run("cameras", "add", "a", "http://localhost/a.jpg", "--data", str(folder))
+    assert ran.status == 1
+    assert ran.err.startswith(f"traboule: cannot write in {folder}")
+
+
+def test_a_corrupt_catalog_says_how_to_mend_it(run: Run, workspace: Workspace) -> None:
+    make_camera(workspace)
+    workspace.close()
+    assert workspace.data is not None
+    catalog = workspace.data / "catalog.sqlite3"
+    catalog.write_bytes(b"not a database, and longer than SQLite's header of a hundred bytes" * 9)
+    ran = run("cameras", "list")
+    assert ran.status == 1
+    assert "rebuild-catalog" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_a_reader_that_stops_is_no_error(workspace: Workspace) -> None:
+    for number in range(20):  # more than a pipe holds
+        make_camera(workspace, f"camera-{number}", attribution="Lyon" * 1000)
+    command = f"{sys.executable} -m traboule cameras list --json --data {workspace.data} | head -1"
+    ran = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    assert (ran.stdout, ran.stderr) == ("[\n", "")

@@ -1,0 +1,69 @@
+"""The `traboule` command: what goes wrong becomes one line on standard error and an exit status."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from pipeline.errors import PipelineError
+from pipeline.logs import start_logs
+from traboule.cli import app
+
+
+def main() -> None:
+    """Exit statuses: 0 done, 1 it failed, 2 the command was not understood, 130 Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8
+    start_logs(level="ERROR")  # a command says itself what it did
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: Sequence[str]) -> int | str | None:
+    """Carry out one command; its exit status."""
+    try:
+        app(arguments, prog_name="traboule")
+    except SystemExit as end:
+        return _flush(end.code)
+    except KeyboardInterrupt:
+        return 130
+    except PipelineError as error:
+        return _fail(str(error))
+    except ValidationError as error:
+        return _fail(_describe(error))
+    except OSError as error:
+        return _fail(f"{error.strerror}: {error.filename}" if error.filename else str(error))
+    return _flush(0)
+
+
+def _flush(code: int | str | None) -> int | str | None:
+    """Whoever read our output may have stopped: Python's own complaint about that is no use."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _fail(message: str) -> int:
+    _flush(0)
+    print(f"traboule: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    return 1
+
+
+def _describe(error: ValidationError) -> str:
+    """A setting or a stored record that is not as it should be, in one line."""
+    wrong = (
+        f"{'.'.join(map(str, one['loc']))}: {one['msg']}".removeprefix(": ")
+        for one in error.errors(include_url=False, include_input=False)
+    )
+    return f"{error.title} is not valid: {'; '.join(wrong)}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""`traboule drops …`: what was not kept, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.records import Outcome
+from traboule.access import existing_data
+from traboule.options import (
+    CameraOption,
+    DataOption,
+    JsonOption,
+    LimitOption,
+    SinceOption,
+    UntilOption,
+)
+from traboule.printing import Column, print_records
+
+if TYPE_CHECKING:
+    from pipeline.catalog.tables import DropRow
+
+LISTED = (
+    Column("id", "image, or camera", whole=True, value=lambda drop: drop["id"] or drop["camera"]),
+    Column("time"),
+    Column("outcome"),
+    Column("reason"),
+    Column("resembles", wide=True, whole=True),
+    Column("until", "kept until", wide=True),
+)
+
+app = typer.Typer(help="What was not kept, and why.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_drops(  # one for each option
+    camera: CameraOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    outcome: Annotated[
+        Outcome | None, typer.Option("--outcome", metavar="OUTCOME", help="Why it was not kept.")
+    ] = None,
+    restorable: Annotated[
+        bool, typer.Option("--restorable", help="Only what can be brought back.")
+    ] = False,
+    limit: LimitOption = 50,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Frames that were not kept and polls that failed, newest first."""
+    from pipeline.catalog.drops import DropFilter
+
+    wanted = DropFilter(
+        camera=camera,
+        outcome=None if outcome is None else outcome.value,
+        since=since,
+        until=until,
+        restorable=restorable,
+        limit=limit,
+    )
+    with existing_data(data) as workspace:
+        records = [_describe(row) for row in workspace.catalog.drops.search(wanted)]
+    print_records(records, LISTED, as_json=as_json, none="no such drops")
+
+
+@app.command()
+def restore(
+    image_id: Annotated[str, typer.Argument(metavar="ID", help="The image, from drops list.")],
+    data: DataOption = None,
+) -> None:
+    """Bring a near-duplicate back; the pipeline goes on with it when it runs."""
+    from services.maintenance.restoring import restore_drop
+    from traboule.upkeep import open_maintenance
+
+    with existing_data(data) as workspace:
+        restore_drop(open_maintenance(workspace), image_id)
+    typer.echo(f"restored {image_id}; it waits for detection")
+
+
+def _describe(row: DropRow) -> dict[str, object]:
+    return {
+        "id": row.image_id,
+        "camera": row.source,
+        "time": row.at,
+        "outcome": row.outcome,
+        "reason": row.reason,
+        "resembles": row.resembles,
+        "until": row.expires_at,
+        "restored_at": row.restored_at,
+    }

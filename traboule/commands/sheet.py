@@ -1,0 +1,54 @@
+"""`traboule sheet`: the contact sheet of any filter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.errors import UserError
+from traboule.access import existing_data
+from traboule.options import (
+    MAX_LIMIT,
+    CameraOption,
+    DataOption,
+    LabelOption,
+    SinceOption,
+    UntilOption,
+)
+
+
+def write(  # one for each option
+    camera: CameraOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    label: LabelOption = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=MAX_LIMIT, metavar="N", help="The newest N.")
+    ] = 60,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE.html",
+            dir_okay=False,
+            show_default="sheet.html in the data folder",
+            help="Where to write it.",
+        ),
+    ] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Open it in your browser.")] = False,
+    data: DataOption = None,
+) -> None:
+    """Make a contact sheet: one HTML file with the kept images and their boxes."""
+    from pipeline.catalog.images import ImageFilter
+    from traboule.sheet import make_sheet, write_sheet
+
+    wanted = ImageFilter(camera=camera, since=since, until=until, label=label, limit=limit)
+    with existing_data(data) as workspace:
+        folder = workspace.data or Path.cwd()
+        sheet = make_sheet(workspace.catalog, workspace.store, wanted)
+        path = write_sheet(sheet, (out or folder / "sheet.html").expanduser().absolute())
+    typer.echo(path)
+    if open_it and typer.launch(path.as_uri()) != 0:
+        raise UserError(f"no browser could be started; the sheet is {path}")

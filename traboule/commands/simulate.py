@@ -1,0 +1,77 @@
+"""`traboule simulate`: the simulated city alone, for other pipelines to poll."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.errors import UserError
+from traboule.options import parse_seconds
+
+if TYPE_CHECKING:
+    from services.simulation.server import CityServer
+
+LOOPBACK = "127.0.0.1"
+
+
+def simulate(
+    cameras: Annotated[
+        int, typer.Option(min=0, max=64, metavar="N", help="How many streets are drawn.")
+    ] = 4,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Where it listens; 0: any free port.")
+    ] = 8090,
+    refresh: Annotated[
+        str, typer.Option(metavar="TIME", help="How often a camera shows a new image.")
+    ] = "5s",
+    folder: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="A folder whose JPEGs, by name, are one more camera; may be repeated.",
+        ),
+    ] = None,
+) -> None:
+    """Serve a city of cameras to try things on, until Ctrl-C."""
+    refresh_s = parse_seconds(refresh, "--refresh")
+    from services.simulation.city import City
+    from services.simulation.server import serve
+
+    try:
+        city = City(cameras, refresh_s=refresh_s, folders=tuple(folder or ()))
+    except FileNotFoundError as error:
+        raise UserError(str(error)) from None
+    if not city.camera_ids:
+        raise UserError("a city without cameras: ask for some with --cameras or --folder")
+    try:
+        server = serve(city, LOOPBACK, port)
+    except OSError as error:
+        raise UserError(
+            f"cannot listen on port {port}: {error.strerror}; choose another with --port"
+        ) from None
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with server:
+        _introduce(server, refresh)
+        stop.wait()
+    typer.echo("the city is closed")
+
+
+def _introduce(server: CityServer, refresh: str) -> None:
+    cameras = [server.city.camera(camera_id) for camera_id in server.city.camera_ids]
+    for camera in cameras:
+        typer.echo(f"{server.camera_url(camera.id)}  {camera.name}")
+    first = server.camera_url(cameras[0].id)
+    typer.echo(
+        f"\na new image every {refresh}; misbehave with: "
+        f"curl -X PUT -d truncated {server.url}/misbehave/{cameras[0].id}\n"
+        f"add one:  traboule cameras add my-street {first} --every {refresh} --policy keep "
+        "--detectors haar,moving-object\nCtrl-C ends it."
+    )

@@ -1,0 +1,160 @@
+"""Doctor's checks of the data: folder, disk, catalog, and the catalog against the object store."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from pipeline import keys
+from pipeline.catalog import open_catalog
+from pipeline.catalog.engine import make_engine
+from pipeline.errors import PipelineError
+from pipeline.storage import open_store
+from services.capture.settings import CaptureSettings
+from services.maintenance.audit import Audit, Mismatch, audit
+from services.maintenance.settings import MaintenanceSettings
+from traboule.check import Check, Patient
+from traboule.status import find_holder
+
+SETTLES_WITHIN_S = 2.0
+SHOWN_IDS = 3
+REBUILD = "stop the pipeline and run: traboule rebuild-catalog"
+NEXT_RUN = "nothing: the next `traboule run` sees to it"
+ADVICE: Mapping[Mismatch, tuple[Literal["warn", "fail"], str]] = {
+    Mismatch.IMAGE_MISSING: ("fail", "put it back from a backup, or forget it: images delete ID"),
+    Mismatch.DETECTIONS_MISSING: ("fail", f"put it back from a backup; else {REBUILD}"),
+    Mismatch.FRAME_MISSING: ("fail", "forget it: traboule images delete ID"),
+    Mismatch.DROPPED_MISSING: ("warn", "forget it: traboule images delete ID"),
+    Mismatch.IMAGE_WITHOUT_MARK: ("warn", NEXT_RUN),
+    Mismatch.MARK_WITHOUT_IMAGE: ("fail", "forget it: traboule images delete ID"),
+    Mismatch.FRAME_WITHOUT_MARK: ("warn", NEXT_RUN),
+    Mismatch.MARK_WITHOUT_FRAME: ("warn", NEXT_RUN),
+    Mismatch.WITHOUT_ROW: ("fail", REBUILD),
+    Mismatch.FRAME_LEFT: ("warn", NEXT_RUN),
+    Mismatch.ERASED_BUT_LEFT: ("fail", "delete it again: traboule images delete ID"),
+    Mismatch.NOT_OURS: ("warn", "move it elsewhere: nothing here reads it"),
+}
+
+
+def check_folder(patient: Patient) -> Sequence[Check]:
+    folder = patient.folder
+    if folder is None:
+        return [Check("data", "ok", f"in {patient.settings.store_url}, by PIPELINE_STORE_URL")]
+    if not folder.exists():
+        return [Check("data folder", "ok", f"{folder} is made by the first `traboule run`")]
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        advice = "make it yours (chown), or choose another with --data"
+        return [Check("data folder", "fail", f"cannot write in {folder}: {error.strerror}", advice)]
+    holder = find_holder(folder)
+    what = f"{folder} can be written; " + (f"at work: {holder}" if holder else "no run is at work")
+    return [Check("data folder", "ok", what), _check_disk(folder)]
+
+
+def _check_disk(folder: Path) -> Check:
+    free, needed = shutil.disk_usage(folder).free, CaptureSettings().min_free_bytes
+    what = f"{free / 1e9:.1f} GB free; below {needed / 1e9:.1f} GB nothing is captured"
+    advice = "make room, or choose a folder on another disk with --data"
+    if free < needed:
+        return Check("disk", "fail", what, advice)
+    return Check("disk", "warn" if free < 2 * needed else "ok", what, advice * (free < 2 * needed))
+
+
+def check_catalog(patient: Patient) -> Sequence[Check]:
+    """Without changing it: its schema is brought up to date by the first command that opens it."""
+    if not _has_catalog(patient):
+        return [Check("catalog", "ok", "none yet")]
+    engine = make_engine(patient.settings.catalog_url)
+    try:
+        with engine.connect() as connection:
+            revision = MigrationContext.configure(connection).get_current_revision()
+            quick = ["ok"]
+            if engine.dialect.name == "sqlite":
+                quick = list(connection.execute(text("PRAGMA quick_check(3)")).scalars())
+    except DBAPIError as error:
+        return [Check("catalog", "fail", f"it cannot be read: {error.orig}", REBUILD)]
+    finally:
+        engine.dispose()
+    if quick != ["ok"]:
+        return [Check("catalog", "fail", f"it is damaged: {'; '.join(quick)}", REBUILD)]
+    return [_check_schema(revision)]
+
+
+def _check_schema(revision: str | None) -> Check:
+    config = Config()
+    config.set_main_option("script_location", "pipeline.catalog:migrations")
+    scripts = ScriptDirectory.from_config(config)
+    head, known = scripts.get_current_head(), {one.revision for one in scripts.walk_revisions()}
+    if revision == head:
+        return Check("catalog", "ok", f"intact, schema {revision}")
+    if revision is None or revision in known:
+        what = f"intact, schema {revision}, older than {head}"
+        return Check("catalog", "warn", what, "nothing: the next command brings it up to date")
+    what = f"schema {revision} is not known here"
+    return Check("catalog", "fail", what, "it was made by a newer Traboule: use that one")
+
+
+def check_store(patient: Patient) -> Sequence[Check]:
+    """The catalog against the object store; a second look tells work under way from a fault."""
+    if not _has_catalog(patient) or any(one.status != "ok" for one in check_catalog(patient)):
+        return []
+    try:
+        store = open_store(patient.settings.store_url)
+        with closing(open_catalog(patient.settings.catalog_url)) as catalog:
+            audited = audit(catalog, store)
+            if not audited.is_sound and patient.folder and find_holder(patient.folder):
+                time.sleep(SETTLES_WITHIN_S)
+                audited = audited.also_in(audit(catalog, store))
+    except PipelineError as error:
+        return [Check("catalog and store", "fail", str(error), "see the checks above")]
+    return _judge(audited)
+
+
+def _judge(audited: Audit) -> Sequence[Check]:
+    if audited.is_sound:
+        counts = ", ".join(f"{n} {what}" for what, n in audited.counts.items() if n)
+        return [Check("catalog and store", "ok", f"they agree: {counts or 'nothing there yet'}")]
+    checks = []
+    for kind, ids in audited.found.items():
+        status, advice = ADVICE[kind]
+        shown = ", ".join(ids[:SHOWN_IDS]) + (", …" if len(ids) > SHOWN_IDS else "")
+        checks.append(Check("catalog and store", status, f"{len(ids)} {kind}: {shown}", advice))
+    return checks
+
+
+def check_lifetimes(patient: Patient) -> Sequence[Check]:
+    """Unblurred frames that nobody was there to remove."""
+    if patient.folder is not None and not patient.folder.exists():
+        return []
+    lifetime = timedelta(hours=MaintenanceSettings().raw_lifetime_h)
+    try:
+        store = open_store(patient.settings.store_url)
+    except PipelineError as error:
+        return [Check("raw frames", "fail", str(error), "see the checks above")]
+    listed = (entry for prefix in (keys.FRAMES, keys.DROPPED) for entry in store.list(prefix))
+    ids = {image for entry in listed if keys.is_image_id(image := keys.image_of(entry.key))}
+    late = sum(patient.now - keys.captured_at(image) >= lifetime for image in ids)
+    if late:
+        what = f"{late} of {len(ids)} are older than {lifetime.total_seconds() / 3600:g} h"
+        return [Check("raw frames", "warn", what, "remove them: traboule run --for 10s")]
+    return [Check("raw frames", "ok", f"{len(ids)}, none past its lifetime")]
+
+
+def _has_catalog(patient: Patient) -> bool:
+    url = make_url(patient.settings.catalog_url)
+    return url.get_backend_name() != "sqlite" or Path(url.database or "").is_file()

@@ -1,0 +1,78 @@
+"""Rebuilding the catalog beside the old one, which it replaces once it is whole."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from pydantic import ValidationError
+from rich.console import Console
+
+from pipeline.cadence import utc_now
+from pipeline.catalog import open_catalog
+from pipeline.errors import UserError
+from pipeline.settings import PipelineSettings
+from pipeline.storage import open_store
+from services.maintenance.rebuild import Rebuilt, rebuild_catalog
+
+NAME = "catalog.sqlite3"
+KEPT_AS = f"{NAME}.before-rebuild"
+_LOG, _SHARED = "-wal", "-shm"  # what SQLite keeps beside a database
+
+
+def rebuild_beside(folder: Path, settings: PipelineSettings) -> Rebuilt:
+    """Whoever calls this holds the folder's lock. UserError where an object is damaged."""
+    beside = folder / f"{NAME}.rebuilding"
+    _remove(beside)  # left by one that was stopped
+    try:
+        rebuilt = _rebuild(beside, settings)
+        replace_catalog(folder / NAME, beside, folder / KEPT_AS)
+    finally:
+        _remove(beside)
+    return rebuilt
+
+
+def _rebuild(beside: Path, settings: PipelineSettings) -> Rebuilt:
+    reading = ""
+    console = Console(file=sys.stderr, highlight=False)
+    with (
+        closing(open_catalog(f"sqlite:///{beside}")) as catalog,
+        console.status("reading the object store") as line,
+    ):
+
+        def note(key: str) -> None:
+            nonlocal reading
+            reading = key
+            line.update(f"reading {key}")
+
+        try:
+            return rebuild_catalog(catalog, open_store(settings.store_url), utc_now(), note)
+        except ValidationError:
+            raise UserError(
+                f"{reading} in the object store is damaged: move it away, then rebuild again"
+            ) from None
+
+
+def replace_catalog(old: Path, new: Path, kept_as: Path) -> None:
+    """A copy of `old` goes to `kept_as`; `new` takes its place in one step.
+
+    The old one's log goes first: SQLite would read it into the new one.
+    """
+    _remove(kept_as)
+    for ending in ("", _LOG):
+        if _beside(old, ending).exists():
+            shutil.copyfile(_beside(old, ending), _beside(kept_as, ending))
+    for ending in (_LOG, _SHARED):
+        _beside(old, ending).unlink(missing_ok=True)
+    new.replace(old)
+
+
+def _remove(database: Path) -> None:
+    for ending in ("", _LOG, _SHARED):
+        _beside(database, ending).unlink(missing_ok=True)
+
+
+def _beside(database: Path, ending: str) -> Path:
+    return database.with_name(database.name + ending)
