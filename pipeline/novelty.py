@@ -1,16 +1,36 @@
-"""TEMPORARY (lead): replaced by the helper's calibrated version."""
+"""Is a frame a near-duplicate of what its camera showed lately? Uncertainty keeps.
+
+Two witnesses must agree: perceptual hashes a few bits apart, and small grey pictures in which
+nothing changed. The hash alone is no proof: one more vehicle in the street moves it by 3 bits or
+less in two frames of three (benchmarks/novelty.py). Where the contrast is low, noise alone moves
+the hash further than that, and the grey pictures decide by themselves.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.decoding import thumbnail_array
 from pipeline.hashing import distance
 from pipeline.records import Conditions, Thumbnail
+
+# Calibrated by benchmarks/novelty.py.
+LOW_CONTRAST = 20.0  # standard deviation of the greys; above, noise moves a hash by 2 bits at most
+LEAST_CHANGE = 6.0  # grey levels of 255, over a group of 2 x 2 thumbnail pixels
+NOISE_FACTOR = 6.0  # standard deviations of the noise
+SIGMA_PER_MAD = 1.4826
+
+Change = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Look:
+    """What is compared of an image."""
+
     image_id: str
     phash: str
     thumbnail: Thumbnail
@@ -19,6 +39,8 @@ class Look:
 
 @dataclass(frozen=True)
 class Resemblance:
+    """The image that a frame is a near-duplicate of; no distance where hashes do not count."""
+
     image_id: str
     distance: int | None
     reason: str
@@ -27,8 +49,50 @@ class Resemblance:
 def find_near_duplicate(
     look: Look, recent: Sequence[Look], max_distance: int
 ) -> Resemblance | None:
+    """The first of `recent` that `look` shows nothing new against, if any.
+
+    `max_distance` is in bits of 64; at -1 nothing is a near-duplicate.
+    """
+    if max_distance < 0:
+        return None
     for other in recent:
-        bits = distance(look.phash, other.phash)
-        if bits <= max_distance:
-            return Resemblance(other.image_id, bits, f"{bits} bits from {other.image_id}")
+        if not is_comparable(look, other):
+            continue
+        bits = None if is_flat(look) or is_flat(other) else distance(look.phash, other.phash)
+        if bits is not None and bits > max_distance:
+            continue
+        if not has_changed(look.thumbnail, other.thumbnail):
+            why = "low contrast" if bits is None else f"{bits} of 64 bits differ"
+            return Resemblance(other.image_id, bits, f"{why}, and nothing that shows has changed")
     return None
+
+
+def is_comparable(look: Look, other: Look) -> bool:
+    ours, theirs = look.thumbnail, other.thumbnail
+    return (ours.width, ours.height) == (theirs.width, theirs.height)
+
+
+def is_flat(look: Look) -> bool:
+    """Whether so little stands out that noise decides the bits of the hash."""
+    return look.conditions.contrast < LOW_CONTRAST
+
+
+def has_changed(now: Thumbnail, before: Thumbnail) -> bool:
+    """Whether a compact group of pixels differs by more than light and noise explain."""
+    change = average_groups(measure_change(now, before))
+    if change.size == 0:
+        return True  # a strip of a picture, in which nothing is compact
+    sigma = SIGMA_PER_MAD * float(np.median(np.abs(change - np.median(change))))
+    return bool(np.abs(change).max() > max(LEAST_CHANGE, NOISE_FACTOR * sigma))
+
+
+def measure_change(now: Thumbnail, before: Thumbnail) -> Change:
+    """Grey levels, height x width, without the change of the whole picture's brightness."""
+    change = thumbnail_array(now).astype(np.float32) - thumbnail_array(before)
+    return np.asarray(change - np.median(change), np.float32)
+
+
+def average_groups(change: Change) -> Change:
+    """The mean of every 2 x 2 pixels: noise averages out, an object does not."""
+    rows = change[1:] + change[:-1]
+    return np.asarray((rows[:, 1:] + rows[:, :-1]) / 4, np.float32)

@@ -36,7 +36,8 @@ def run_command(arguments: Sequence[str]) -> int | str | None:
     except ValidationError as error:
         return _fail(_describe(error))
     except OSError as error:
-        return _fail(f"{error.strerror}: {error.filename}" if error.filename else str(error))
+        what = error.strerror or str(error)
+        return _fail(f"{what}: {error.filename}" if error.filename else what)
     return _flush(0)
 
 

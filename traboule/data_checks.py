@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -32,6 +33,7 @@ from traboule.status import find_holder
 SETTLES_WITHIN_S = 2.0
 SHOWN_IDS = 3
 REBUILD = "stop the pipeline and run: traboule rebuild-catalog"
+ELSEWHERE = "make it yours (chown), or choose another with --data"
 NEXT_RUN = "nothing: the next `traboule run` sees to it"
 ADVICE: Mapping[Mismatch, tuple[Literal["warn", "fail"], str]] = {
     Mismatch.IMAGE_MISSING: ("fail", "put it back from a backup, or forget it: images delete ID"),
@@ -54,16 +56,24 @@ def check_folder(patient: Patient) -> Sequence[Check]:
     if folder is None:
         return [Check("data", "ok", f"in {patient.settings.store_url}, by PIPELINE_STORE_URL")]
     if not folder.exists():
-        return [Check("data folder", "ok", f"{folder} is made by the first `traboule run`")]
+        return [_check_place(folder)]
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        advice = "make it yours (chown), or choose another with --data"
-        return [Check("data folder", "fail", f"cannot write in {folder}: {error.strerror}", advice)]
+        what = f"cannot write in {folder}: {error.strerror}"
+        return [Check("data folder", "fail", what, ELSEWHERE)]
     holder = find_holder(folder)
     what = f"{folder} can be written; " + (f"at work: {holder}" if holder else "no run is at work")
     return [Check("data folder", "ok", what), _check_disk(folder)]
+
+
+def _check_place(folder: Path) -> Check:
+    """Whether a folder that is not there could be made."""
+    there = next(parent for parent in folder.parents if parent.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return Check("data folder", "ok", f"{folder} is made by the first `traboule run`")
+    return Check("data folder", "fail", f"{folder} cannot be made in {there}", ELSEWHERE)
 
 
 def _check_disk(folder: Path) -> Check:

@@ -25,10 +25,9 @@ _UNKNOWN: dict[str, object] = {
 
 def try_camera(workspace: Workspace, camera: Camera) -> dict[str, object]:
     """A record of the poll: without validators, so that the bytes come even where they are old."""
+    from pipeline.admission import Admission
     from pipeline.decoding import DecodeLimits
     from pipeline.fetch import Fetcher, FetchLimits
-
-    from pipeline.admission import Admission
     from services.capture.poll import received_from
     from services.capture.settings import CaptureSettings
 

@@ -39,29 +39,31 @@ def simulate(
     ] = None,
 ) -> None:
     """Serve a city of cameras to try things on, until Ctrl-C."""
-    refresh_s = parse_seconds(refresh, "--refresh")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with _serve(cameras, parse_seconds(refresh, "--refresh"), tuple(folder or ()), port) as server:
+        _introduce(server, refresh)
+        stop.wait()
+    typer.echo("the city is closed")
+
+
+def _serve(cameras: int, refresh_s: float, folders: tuple[Path, ...], port: int) -> CityServer:
     from services.simulation.city import City
     from services.simulation.server import serve
 
     try:
-        city = City(cameras, refresh_s=refresh_s, folders=tuple(folder or ()))
+        city = City(cameras, refresh_s=refresh_s, folders=folders)
     except FileNotFoundError as error:
         raise UserError(str(error)) from None
     if not city.camera_ids:
         raise UserError("a city without cameras: ask for some with --cameras or --folder")
     try:
-        server = serve(city, LOOPBACK, port)
+        return serve(city, LOOPBACK, port)
     except OSError as error:
         raise UserError(
             f"cannot listen on port {port}: {error.strerror}; choose another with --port"
         ) from None
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    with server:
-        _introduce(server, refresh)
-        stop.wait()
-    typer.echo("the city is closed")
 
 
 def _introduce(server: CityServer, refresh: str) -> None:

@@ -45,7 +45,7 @@ def show_status(data: DataOption = None, as_json: JsonOption = False) -> None:
         now = utc_now()
         status, folder = read_status(workspace, now), workspace.data
     if as_json:
-        print_json({"time": now, "data": folder, **asdict(status)})
+        print_json({"time": now, "data": str(folder) if folder else None, **asdict(status)})
         return
     none = "no cameras yet; add some: traboule cameras discover grandlyon"
     records = [_describe(camera) for camera in status.cameras]

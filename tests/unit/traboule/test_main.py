@@ -58,7 +58,7 @@ def test_a_data_folder_that_is_a_file_is_a_usage_error(run: Run, tmp_path: Path)
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_an_unwritable_folder_is_one_line(run: Run, tmp_path: Path) -> None:
     (tmp_path / "shut").mkdir(mode=0o500)
-    ran = run("cameras", "discover", "--data", str(tmp_path / "shut"))
+    ran = run("cameras", "list", "--data", str(tmp_path / "shut"))
     assert (ran.status, ran.err.count("\n")) == (1, 1)
 
 
