@@ -17,7 +17,6 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from pipeline.decoding import (
     DecodeLimits,
@@ -119,12 +118,13 @@ def report_frames(folder: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pairs", type=int, default=200)
     parser.add_argument("--images", type=Path, metavar="FOLDER")
     options = parser.parse_args()
     for light in ("night", "day"):
-        report_trials(list(make_trials(options.pairs, night=light == "night")), light)
+        pairs = options.pairs if light == "night" else options.pairs // 2
+        report_trials(list(make_trials(pairs, night=light == "night")), light)
     if options.images:
         report_frames(options.images)
 

@@ -111,11 +111,10 @@ class Fetcher:
         """The first answer that is no redirect, its body unread."""
         for _ in range(self._limits.max_redirects + 1):
             answer = self._ask(url, headers, watch)
-            target = self._session.get_redirect_target(answer)
+            target = self._find_target(answer, url)
             if target is None:
                 return answer
             answer.close()
-            target = urljoin(url, target)
             if is_local(_split(target).hostname or "") and not is_local(_split(url).hostname or ""):
                 raise FetchError(
                     Outcome.FORBIDDEN_ADDRESS,
@@ -123,6 +122,14 @@ class Fetcher:
                 )
             url = target
         raise FetchError(Outcome.HTTP_ERROR, f"{_name(url)}: redirects too often")
+
+    def _find_target(self, answer: requests.Response, url: str) -> str | None:
+        try:
+            target = self._session.get_redirect_target(answer)
+            return None if target is None else urljoin(url, target)
+        except ValueError as error:
+            answer.close()
+            raise FetchError(Outcome.HTTP_ERROR, f"{_name(url)}: redirects nowhere") from error
 
     def _ask(self, url: str, headers: Mapping[str, str], watch: Watch) -> requests.Response:
         if _split(url).scheme not in ("http", "https"):
@@ -148,7 +155,7 @@ class Fetcher:
     def _read(self, answer: requests.Response, name: str) -> bytes:
         """The body as decoded from its content encoding, never more than the limit in memory."""
         too_large = FetchError(
-            Outcome.TOO_LARGE, f"{name}: more than {self._limits.max_bytes / MEBIBYTE:.0f} MiB"
+            Outcome.TOO_LARGE, f"{name}: more than {self._limits.max_bytes:,} bytes"
         )
         announced_bytes = answer.raw.length_remaining
         if announced_bytes is not None and announced_bytes > self._limits.max_bytes:

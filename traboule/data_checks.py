@@ -12,16 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
-
 from pipeline import keys
 from pipeline.catalog import open_catalog
-from pipeline.catalog.engine import make_engine
+from pipeline.catalog.integrity import examine, is_there
 from pipeline.errors import PipelineError
 from pipeline.storage import open_store
 from services.capture.settings import CaptureSettings
@@ -87,45 +80,29 @@ def _check_disk(folder: Path) -> Check:
 
 def check_catalog(patient: Patient) -> Sequence[Check]:
     """Without changing it: its schema is brought up to date by the first command that opens it."""
-    if not _has_catalog(patient):
+    if not is_there(patient.settings.catalog_url):
         return [Check("catalog", "ok", "none yet")]
-    engine = make_engine(patient.settings.catalog_url)
-    try:
-        with engine.connect() as connection:
-            revision = MigrationContext.configure(connection).get_current_revision()
-            quick = ["ok"]
-            if engine.dialect.name == "sqlite":
-                quick = list(connection.execute(text("PRAGMA quick_check(3)")).scalars())
-    except DBAPIError as error:
-        return [Check("catalog", "fail", f"it cannot be read: {error.orig}", REBUILD)]
-    finally:
-        engine.dispose()
-    if quick != ["ok"]:
-        return [Check("catalog", "fail", f"it is damaged: {'; '.join(quick)}", REBUILD)]
-    return [_check_schema(revision)]
-
-
-def _check_schema(revision: str | None) -> Check:
-    config = Config()
-    config.set_main_option("script_location", "pipeline.catalog:migrations")
-    scripts = ScriptDirectory.from_config(config)
-    head, known = scripts.get_current_head(), {one.revision for one in scripts.walk_revisions()}
-    if revision == head:
-        return Check("catalog", "ok", f"intact, schema {revision}")
-    if revision is None or revision in known:
-        what = f"intact, schema {revision}, older than {head}"
-        return Check("catalog", "warn", what, "nothing: the next command brings it up to date")
-    what = f"schema {revision} is not known here"
-    return Check("catalog", "fail", what, "it was made by a newer Traboule: use that one")
+    found = examine(patient.settings.catalog_url)
+    if found.damage:
+        return [Check("catalog", "fail", f"it is damaged: {found.damage}", REBUILD)]
+    if not found.is_known:
+        what = f"its schema {found.revision} is not known here"
+        advice = "it was made by a newer Traboule: use that one"
+        return [Check("catalog", "fail", what, advice)]
+    if found.revision != found.newest:
+        what = f"intact; its schema {found.revision} is older than {found.newest}"
+        return [Check("catalog", "warn", what, "nothing: the next command brings it up to date")]
+    return [Check("catalog", "ok", f"intact, schema {found.revision}")]
 
 
 def check_store(patient: Patient) -> Sequence[Check]:
     """The catalog against the object store; a second look tells work under way from a fault."""
-    if not _has_catalog(patient) or any(one.status != "ok" for one in check_catalog(patient)):
+    url = patient.settings.catalog_url
+    if not is_there(url) or any(check.status != "ok" for check in check_catalog(patient)):
         return []
     try:
         store = open_store(patient.settings.store_url)
-        with closing(open_catalog(patient.settings.catalog_url)) as catalog:
+        with closing(open_catalog(url)) as catalog:
             audited = audit(catalog, store)
             if not audited.is_sound and patient.folder and find_holder(patient.folder):
                 time.sleep(SETTLES_WITHIN_S)
@@ -163,8 +140,3 @@ def check_lifetimes(patient: Patient) -> Sequence[Check]:
         what = f"{late} of {len(ids)} are older than {lifetime.total_seconds() / 3600:g} h"
         return [Check("raw frames", "warn", what, "remove them: traboule run --for 10s")]
     return [Check("raw frames", "ok", f"{len(ids)}, none past its lifetime")]
-
-
-def _has_catalog(patient: Patient) -> bool:
-    url = make_url(patient.settings.catalog_url)
-    return url.get_backend_name() != "sqlite" or Path(url.database or "").is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -26,7 +27,7 @@ from traboule.live import Display, Phase, make_display
 from traboule.printing import make_console
 from traboule.progress import Meter, Progress
 from traboule.sheet import make_sheet, write_sheet
-from traboule.summary import Summary, print_summary
+from traboule.summary import Summary, print_line, print_summary
 from traboule.workspace import Workspace, find_settings, locked, open_workspace
 
 LOOK_EVERY_S = 0.4
@@ -52,6 +53,7 @@ def run(data: Path | None, wanted: Wanted) -> Path:
     console = make_console()
     with locked(folder, "run the pipeline"):
         start_logs(folder / "logs" / "traboule.log")
+        logging.raiseExceptions = False  # a full disk has no room for the log either
         with closing(open_workspace(folder)) as workspace:
             return _run_locked(workspace, folder, wanted, console)
 
@@ -66,23 +68,23 @@ def _run_locked(workspace: Workspace, folder: Path, wanted: Wanted, console: Con
         meter = Meter(workspace.catalog, utc_now)
         watch = Watch(meter, make_display(console, str(folder)))
         lasted_s = _run_pipeline(workspace, watch, wanted.for_s)
-    sheet = make_sheet(workspace.catalog, workspace.store, ImageFilter(limit=None))
-    path = write_sheet(sheet, folder / SHEET_NAME)
     summary = Summary(
         progress=meter.read(),
         lasted_s=lasted_s,
         kept_before=meter.earlier.kept,
         finished=meter.count_finished(),
         data=folder,
-        sheet=path,
     )
     print_summary(console, summary)
+    sheet = make_sheet(workspace.catalog, workspace.store, ImageFilter(limit=None))
+    path = write_sheet(sheet, folder / SHEET_NAME)
+    print_line(console, "Contact sheet", str(path))
     return path
 
 
 def _run_pipeline(workspace: Workspace, watch: Watch, for_s: float | None) -> float:
     """How long it polled, in seconds."""
-    with _stop_asked() as stop, watch.display, EmbeddedPipeline(workspace.settings) as pipeline:
+    with stop_asked() as stop, watch.display, EmbeddedPipeline(workspace.settings) as pipeline:
         began = time.monotonic()
         watch.until_time_is_up(stop, for_s)
         lasted_s = time.monotonic() - began
@@ -93,21 +95,22 @@ def _run_pipeline(workspace: Workspace, watch: Watch, for_s: float | None) -> fl
     return lasted_s
 
 
-@dataclass(frozen=True)
 class Watch:
     """Looks at the run every so often, and shows what it sees."""
 
-    meter: Meter
-    display: Display
+    def __init__(self, meter: Meter, display: Display) -> None:
+        self._meter, self.display = meter, display
+        self._pause_s = LOOK_EVERY_S
 
     def until_time_is_up(self, stop: threading.Event, for_s: float | None) -> None:
         began = time.monotonic()
-        while not stop.wait(LOOK_EVERY_S):
+        while not stop.wait(self._pause_s):
             past_s = time.monotonic() - began
             if for_s is None:
                 self.look(Phase(f"{_clock(past_s)}, until Ctrl-C"))
             elif past_s < for_s:
                 self.look(Phase(f"{_clock(for_s - past_s)} left", past_s / for_s))
+                self._pause_s = min(self._pause_s, max(0.0, began + for_s - time.monotonic()))
             else:
                 return
 
@@ -116,21 +119,24 @@ class Watch:
         ends_at = time.monotonic() + DRAIN_FOR_S
         while time.monotonic() < ends_at:
             progress = self.look(Phase("finishing what is under way …"))
-            if (progress is not None and not progress.under_way) or stop.wait(LOOK_EVERY_S):
+            if (progress is not None and not progress.under_way) or stop.wait(self._pause_s):
                 return
 
     def look(self, phase: Phase) -> Progress | None:
+        """The longer the catalog takes, the more seldom it is asked."""
+        began = time.monotonic()
         try:
-            progress = self.meter.read()
+            progress = self._meter.read()
         except TransientError as error:
             log.warning("progress not read", reason=str(error))
             return None
+        self._pause_s = max(LOOK_EVERY_S, 10 * (time.monotonic() - began))
         self.display.show(progress, phase)
         return progress
 
 
 @contextmanager
-def _stop_asked() -> Iterator[threading.Event]:
+def stop_asked() -> Iterator[threading.Event]:
     """An event that Ctrl-C and a request to terminate set."""
     stop = threading.Event()
     before = {
@@ -146,4 +152,5 @@ def _stop_asked() -> Iterator[threading.Event]:
 
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02}"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

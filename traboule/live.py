@@ -197,7 +197,7 @@ def _draw_dropped(dropped: dict[str, int]) -> Text:
     if not dropped:
         return Text("–", "dim")
     parts = (Text(f"{n} {outcome}", _style_of(outcome)) for outcome, n in dropped.items())
-    return Text(", ", "dim").join(parts)
+    return Text(", ").join(parts)
 
 
 def _style_of(outcome: str) -> str:

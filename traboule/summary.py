@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.text import Text
 
 from pipeline.records import ImageState, Outcome
@@ -24,15 +24,18 @@ class Summary:
     kept_before: int
     finished: int
     data: Path
-    sheet: Path
 
 
 def print_summary(console: Console, summary: Summary) -> None:
     """The table of the cameras, then a line per matter."""
     if summary.progress.cameras:
         console.print(draw_table(summary.progress, None, console.width))
-    lines = [Text.assemble((f"{name:<15}", "bold"), told) for name, told in _tell(summary).items()]
-    console.print(Group(*lines), soft_wrap=True)
+    for name, told in _tell(summary).items():
+        print_line(console, name, told)
+
+
+def print_line(console: Console, name: str, told: str) -> None:
+    console.print(Text.assemble((f"{name:<15}", "bold"), told), soft_wrap=True)
 
 
 def _tell(summary: Summary) -> dict[str, str]:
@@ -41,7 +44,6 @@ def _tell(summary: Summary) -> dict[str, str]:
         told["Waiting"] = waiting
     if summary.kept_before:
         told["Continued"] = _tell_continued(summary)
-    told["Contact sheet"] = str(summary.sheet)
     told["Look further"] = f"traboule images list --data {shlex.quote(str(summary.data))}"
     return told
 

@@ -14,19 +14,13 @@ from pipeline.catalog.images import ImageFilter
 from pipeline.records import Detections, ImageState, Outcome
 from services.detection.detector import DecodedImage
 from services.detection.pixels import decode_pixels
-from tests.integration.scenario import (
-    Bright,
-    Stages,
-    draw,
-    erase,
-    open_stages,
-    restore,
-    set_aside,
-)
+from tests.integration.scenario import erase, restore, set_aside
+from tests.stages import Bright, Stages, draw, open_stages
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
+AFTER_THE_KILL_S = 100
 
 
 def killed_at_every_change(scenario: str, begun: Path, tmp_path: Path) -> list[Path]:
@@ -72,12 +66,12 @@ def test_frame_on_its_way_is_neither_lost_nor_doubled(tmp_path: Path) -> None:
     deaths = 0
     for data in killed_at_every_change("keep", begun, tmp_path):
         deaths += 1
-        stages = open_stages(data)
+        stages = open_stages(data, AFTER_THE_KILL_S)
         received = objects(stages)[keys.FRAMES] == 2 or keys.IMAGES in objects(stages)
         stages.take_up()
         if received:
             assert objects(stages) == {keys.IMAGES: 1, keys.DETECTIONS: 1}, "lost"
-        again = stages.take(draw(1))
+        again = stages.take(draw(1)).outcome
         assert again in {Outcome.KEPT, Outcome.SAME_BYTES}
         assert (again is Outcome.SAME_BYTES) == received
         assert objects(stages) == {keys.IMAGES: 1, keys.DETECTIONS: 1}
@@ -91,7 +85,7 @@ def test_near_duplicate_on_its_way_aside_is_neither_lost_nor_doubled(tmp_path: P
     begun = tmp_path / "begun"
     open_stages(begun).catalog.close()
     for data in killed_at_every_change("set_aside", begun, tmp_path):
-        stages = open_stages(data)
+        stages = open_stages(data, AFTER_THE_KILL_S)
         stages.take_up()
         stages.take(draw(1))
         stages.take(draw(1, noise=1))
@@ -106,7 +100,7 @@ def test_restoring_cut_off_anywhere_is_finished_or_can_be_repeated(tmp_path: Pat
     set_aside(stages)
     stages.catalog.close()
     for data in killed_at_every_change("restore", begun, tmp_path):
-        stages = open_stages(data)
+        stages = open_stages(data, AFTER_THE_KILL_S)
         stages.take_up()
         if stages.first(ImageState.DROPPED):
             restore(stages)
@@ -121,14 +115,14 @@ def test_erasing_cut_off_anywhere_is_finished_or_never_began(tmp_path: Path) -> 
     stages.take(draw(1))
     stages.catalog.close()
     for data in killed_at_every_change("erase", begun, tmp_path):
-        stages = open_stages(data)
+        stages = open_stages(data, AFTER_THE_KILL_S)
         stages.take_up()
         if keys.TOMBSTONES not in objects(stages):
             assert objects(stages) == {keys.IMAGES: 1, keys.DETECTIONS: 1}
             erase(stages)
         assert objects(stages) == {keys.TOMBSTONES: 1}
         assert stages.catalog.images.search(ImageFilter(limit=None)) == []
-        assert stages.take(draw(1)) is Outcome.ERASED
+        assert stages.take(draw(1)).outcome is Outcome.ERASED
         stages.catalog.close()
 
 
@@ -137,8 +131,29 @@ def test_taking_up_after_a_kill_may_itself_be_killed(tmp_path: Path) -> None:
     open_stages(begun).catalog.close()
     begun = killed_at_every_change("keep", begun, tmp_path / "first")[5]
     for data in killed_at_every_change("take_up", begun, tmp_path):
-        stages = open_stages(data)
+        stages = open_stages(data, AFTER_THE_KILL_S)
         stages.take_up()
         assert objects(stages) == {keys.IMAGES: 1, keys.DETECTIONS: 1}
         assert_rows_are_what_is_stored(stages)
         stages.catalog.close()
+
+
+def test_image_that_kills_its_worker_is_quarantined_after_three_attempts(tmp_path: Path) -> None:
+    stages = open_stages(tmp_path)
+    stages.detecting = False
+    image = stages.take(draw(1)).image
+    assert image is not None
+    stages.catalog.close()
+    script = [sys.executable, "-m", "tests.integration.scenario", "meet_poison", str(tmp_path)]
+    statuses = [
+        subprocess.run([*script, "at", str(n * 100)], cwd=ROOT, check=False).returncode
+        for n in range(1, 6)
+    ]
+    assert statuses == [-9, -9, -9, 0, 0]
+    stages = open_stages(tmp_path)
+    row = stages.catalog.images.get(image)
+    assert row is not None
+    assert (row.state, row.attempts) == (ImageState.QUARANTINED, 3)
+    assert stages.keys(keys.IMAGES) == []
+    assert len(stages.keys(keys.FRAMES)) == 2, "its bytes wait for a person"
+    stages.catalog.close()

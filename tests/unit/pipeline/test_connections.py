@@ -11,6 +11,7 @@ from pipeline.connections import Watch, connect, is_global, is_local
 from pipeline.errors import FetchError
 from pipeline.fetch import Fetcher, FetchLimits
 from pipeline.records import Outcome
+from tests.raw_server import DEADLINE_S, LIMITS, Serve, drip, failure, reply
 
 PUBLIC_NAME = "camera.example.org"
 REDIRECT = b"HTTP/1.1 302 Found\r\nLocation: http://%s/\r\nContent-Length: 0\r\n\r\n"
@@ -136,7 +137,11 @@ def test_stalled_proxy_is_left_by_the_deadline(
 
 
 def test_slow_resolver_is_left_by_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.connections.socket.getaddrinfo", lambda *_, **__: time.sleep(2))
+    def resolve_slowly(*_: object, **__: object) -> list[object]:
+        time.sleep(2)
+        return []
+
+    monkeypatch.setattr("pipeline.connections.socket.getaddrinfo", resolve_slowly)
     started_s = time.monotonic()
     with pytest.raises(FetchError) as caught:
         connect(PUBLIC_NAME, 80, timeout_s=5, deadline_s=0.2)
@@ -168,6 +173,63 @@ def test_watch_attached_after_its_deadline_cuts_at_once() -> None:
         watch.attach(here)
         there.settimeout(1)
         assert there.recv(1) == b""
+
+
+def assert_ends_by_the_deadline(url: str) -> None:
+    started_s = time.monotonic()
+    error = failure(url)
+    assert DEADLINE_S * 0.8 < time.monotonic() - started_s < DEADLINE_S + 0.5
+    assert error.outcome is Outcome.TIMED_OUT
+
+
+def test_stalled_server_is_left_by_the_deadline(serve: Serve) -> None:
+    assert_ends_by_the_deadline(serve(lambda connection: time.sleep(3)).url)
+
+
+def test_dripped_header_is_left_by_the_deadline(serve: Serve) -> None:
+    slow = reply(b"pixels", "X-Slow: " + "x" * 1000)
+    assert_ends_by_the_deadline(serve(lambda connection: drip(connection, slow)).url)
+
+
+@pytest.mark.parametrize("head", [reply(b"", length=1000), b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_dripped_body_is_left_by_the_deadline(serve: Serve, head: bytes) -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(head)
+        drip(connection, bytes(1000))
+
+    assert_ends_by_the_deadline(serve(answer).url)
+
+
+def test_dripped_answer_on_a_pooled_connection_is_left_by_the_deadline(serve: Serve) -> None:
+    def answer(connection: socket.socket) -> None:
+        if len(server.requests) == 1:
+            connection.sendall(reply(b"x"))
+        else:
+            drip(connection, reply(b"x", "X-Slow: " + "x" * 1000))
+
+    server = serve(answer)
+    fetcher = Fetcher(LIMITS, "Traboule/test")
+    fetcher.fetch(server.url)
+    started_s = time.monotonic()
+    with pytest.raises(FetchError) as caught:
+        fetcher.fetch(server.url)
+    assert time.monotonic() - started_s < DEADLINE_S + 0.5
+    assert caught.value.outcome is Outcome.TIMED_OUT
+    assert len(server.connections) == 1
+
+
+def test_stalled_tls_handshake_is_left_by_the_deadline(serve: Serve) -> None:
+    server = serve(lambda connection: None)
+    assert_ends_by_the_deadline(f"https://{server.address}/")
+
+
+def test_redirects_share_one_deadline(serve: Serve) -> None:
+    def answer(connection: socket.socket) -> None:
+        time.sleep(DEADLINE_S * 0.6)
+        connection.sendall(reply(b"", f"Location: {server.url}", status="302 Found"))
+
+    server = serve(answer)
+    assert_ends_by_the_deadline(server.url)
 
 
 def answer(listener: socket.socket, reply: bytes) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -33,7 +34,7 @@ NEW = CameraProgress(
     id="new", name="", health=Health.NEVER_POLLED, reason="", polling=False, lag=None
 )
 PROGRESS = Progress((BUSY, FAILING, NEW), {"stored": 2, "quarantined": 1, "detected": 40}, 4)
-MANY = Progress(tuple(NEW.__class__(**{**NEW.__dict__, "id": f"c-{n:02}"}) for n in range(40)), {})
+MANY = Progress(tuple(replace(NEW, id=f"c-{n:02}") for n in range(40)), {})
 
 
 def make_terminal(width: int, height: int = 24) -> Console:
@@ -114,7 +115,7 @@ def test_live_table_says_what_waits() -> None:
 
 
 def test_names_from_outside_cannot_steer_the_terminal() -> None:
-    hostile = CameraProgress(**{**BUSY.__dict__, "name": "a\x1b[2Jb\n[red]c"})
+    hostile = replace(BUSY, name="a\x1b[2Jb\n[red]c")
     console = make_terminal(140)
     console.print(draw_table(Progress((hostile,), {}), 5, 140))
     assert isinstance(console.file, io.StringIO)

@@ -26,7 +26,6 @@ SUMMARY = Summary(
     kept_before=6,
     finished=0,
     data=Path("/my data"),
-    sheet=Path("/my data/sheet.html"),
 )
 
 
@@ -51,9 +50,8 @@ def test_summary_counts_polls_and_findings() -> None:
     assert "sim-1" in told
 
 
-def test_summary_names_the_sheet_and_the_data() -> None:
-    told = tell(SUMMARY, width=40)  # never broken: it is to be copied
-    assert line(told, "Contact sheet") == "/my data/sheet.html"
+def test_summary_names_the_data_so_that_it_can_be_copied() -> None:
+    told = tell(SUMMARY, width=40)
     assert line(told, "Look further") == "traboule images list --data '/my data'"
 
 

@@ -1,0 +1,95 @@
+"""A server that answers with whatever bytes a test wants, as slowly as it wants."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from pipeline.errors import FetchError
+from pipeline.fetch import Fetcher, FetchLimits, Response, Validators
+
+DEADLINE_S = 0.5
+MAX_BYTES = 1_000_000
+LIMITS = FetchLimits(deadline_s=DEADLINE_S, max_bytes=MAX_BYTES)
+
+Answer = Callable[[socket.socket], None]
+
+
+@dataclass
+class Server:
+    """Gives each request to `answer`, and keeps the connection open if that returns normally."""
+
+    answer: Answer
+    requests: list[bytes] = field(default_factory=list)
+    connections: list[socket.socket] = field(default_factory=list)
+    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.listener.getsockname()[1]}"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}/camera.jpg"
+
+    def accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections.append(connection)
+            threading.Thread(target=self.serve, args=[connection], daemon=True).start()
+
+    def serve(self, connection: socket.socket) -> None:
+        try:
+            while request := read_request(connection):
+                self.requests.append(request)
+                self.answer(connection)
+        except OSError:
+            connection.close()
+
+    def close(self) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for connection in self.connections:
+            connection.close()
+
+
+def read_request(connection: socket.socket) -> bytes:
+    request = b""
+    while not request.endswith(b"\r\n\r\n"):
+        chunk = connection.recv(4096)
+        if not chunk:
+            break
+        request += chunk
+    return request
+
+
+Serve = Callable[[Answer | bytes], Server]
+
+
+def reply(body: bytes, *headers: str, status: str = "200 OK", length: int | None = None) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body) if length is None else length}"]
+    return "\r\n".join([*lines, *headers, "", ""]).encode() + body
+
+
+def drip(connection: socket.socket, data: bytes) -> None:
+    for byte in data:
+        connection.sendall(bytes([byte]))
+        time.sleep(0.02)
+
+
+def fetch(url: str, validators: Validators | None = None) -> Response:
+    return Fetcher(LIMITS, "Traboule/test").fetch(url, validators)
+
+
+def failure(url: str) -> FetchError:
+    with pytest.raises(FetchError) as caught:
+        fetch(url)
+    return caught.value

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from pipeline.cadence import utc_now
+from pipeline.catalog.cameras import PollEnd
+from pipeline.records import Outcome
+from tests.factories import Wanted, make_camera, make_image
+from tests.unit.traboule.conftest import Run
+from traboule.workspace import Workspace, locked
+
+
+@pytest.fixture
+def failing(workspace: Workspace) -> Workspace:
+    make_camera(workspace)
+    now = utc_now()
+    end = PollEnd(Outcome.TIMED_OUT, now, now, reason="no answer within 15 s", failed=True)
+    assert workspace.catalog.cameras.claim("quai-saone", "t", now, now + timedelta(minutes=1))
+    assert workspace.catalog.cameras.finish("quai-saone", "t", end)
+    make_image(workspace, Wanted(state="stored", at=now.replace(microsecond=0)))
+    return workspace
+
+
+def test_status_tells_cameras_and_stages(run: Run, failing: Workspace) -> None:
+    ran = run("status")
+    assert ran.status == 0
+    line = next(line for line in ran.out.splitlines() if line.startswith("quai-saone"))
+    assert "failing since" in line
+    assert "no answer within 15 s" in line
+    assert "of 1m" in line
+    assert "1 waiting for detection" in ran.out
+    assert "no run is at work" in ran.out
+
+
+def test_status_in_json_has_stable_fields(run: Run, failing: Workspace) -> None:
+    status = run("status", "--json").json
+    assert status["live"] is None
+    assert status["images"]["stored"] == 1
+    (camera,) = status["cameras"]
+    assert (camera["id"], camera["health"], camera["outcome"]) == (
+        "quai-saone",
+        "failing",
+        "timed-out",
+    )
+    assert camera["since"].endswith("Z")
+
+
+def test_status_says_that_a_run_is_at_work(run: Run, workspace: Workspace) -> None:
+    assert workspace.data is not None
+    with locked(workspace.data, "run the pipeline"):
+        assert "at work: a traboule" in run("status").out
+
+
+def test_status_of_a_folder_that_is_not_there_is_one_line(run: Run) -> None:
+    ran = run("status", "--data", "/nowhere/at/all")
+    assert (ran.status, ran.err.count("\n")) == (1, 1)
