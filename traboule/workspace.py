@@ -44,7 +44,7 @@ def find_settings(data: Path | None) -> tuple[Path | None, PipelineSettings]:
     from pipeline.settings import PipelineSettings
 
     if data is None and "PIPELINE_CATALOG_URL" in os.environ:
-        return None, PipelineSettings()  # type: ignore[call-arg]  # from the environment
+        return None, PipelineSettings()
     folder = (data or default_data_folder()).expanduser().absolute()
     return folder, PipelineSettings.of_folder(folder)
 
