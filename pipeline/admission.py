@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pipeline.catalog import Catalog
-from pipeline.catalog.tables import ImageRow
 from pipeline.decoding import (
     DecodeLimits,
     Header,
@@ -18,8 +17,9 @@ from pipeline.decoding import (
 )
 from pipeline.errors import UnreadableImage
 from pipeline.hashing import perceptual_hash, sha256_of
+from pipeline.looks import read_look
 from pipeline.novelty import Look, find_near_duplicate
-from pipeline.records import Camera, Conditions, Outcome, Thumbnail
+from pipeline.records import Camera, Outcome, Thumbnail
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ class Admission:
         return Verdict(Outcome.KEPT), candidate
 
     def recent_looks(self, source: str) -> Sequence[Look]:
-        return [look_of(row) for row in self.catalog.images.recent_looks(source)]
+        rows = self.catalog.images.recent_looks(source)
+        return [read_look(row.id, row.look or {}) for row in rows]
 
 
 def not_modified(admission: Admission, candidate: Candidate) -> Verdict | None:
@@ -84,7 +85,7 @@ def same_bytes(admission: Admission, candidate: Candidate) -> Verdict | None:
     same = admission.catalog.images.same_bytes(received.camera.id, candidate.sha256)
     if same is None:
         return None
-    return Verdict(Outcome.SAME_BYTES, "the very bytes of an image we have", same.id)
+    return Verdict(Outcome.SAME_BYTES, "the very bytes of a frame we had before", same.id)
 
 
 def erased(admission: Admission, candidate: Candidate) -> Verdict | None:
@@ -147,14 +148,3 @@ STEPS: tuple[Step, ...] = (
     truncated,
     near_duplicate,
 )
-
-
-def look_of(row: ImageRow) -> Look:
-    """The look kept in an image's row."""
-    kept = row.look or {}
-    return Look(
-        image_id=row.id,
-        phash=kept["phash"],
-        thumbnail=Thumbnail.model_validate_json(kept["thumbnail"]),
-        conditions=Conditions.model_validate(kept["conditions"]),
-    )

@@ -28,6 +28,8 @@ LOCAL_SUFFIXES = (".local", ".lan", ".internal", ".home.arpa", ".localhost")
 HOSTS_POOLED = 64
 CONNECTIONS_PER_HOST = 32
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_COMPATIBLE = ipaddress.IPv6Network("::/96")
 Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 
 
@@ -46,8 +48,21 @@ def is_local(host: str) -> bool:
 def is_global(address: str) -> bool:
     """Whether a literal IP address is a public one; ValueError for anything else."""
     parsed = ipaddress.ip_address(address)
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return (mapped or parsed).is_global
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if embedded := _embedded_ipv4(parsed):
+            return is_global(str(embedded))
+        if parsed.is_site_local:
+            return False
+    return parsed.is_global and not (parsed.is_multicast or parsed.is_reserved)
+
+
+def _embedded_ipv4(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that a gateway would reach: mapped, 6to4, NAT64 or compatible."""
+    if found := address.ipv4_mapped or address.sixtofour:
+        return found
+    if address in _NAT64 or address in _COMPATIBLE:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return None
 
 
 class Watch:

@@ -5,12 +5,13 @@ The reduced picture serves the perceptual hash, the thumbnail and the conditions
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile, ImageStat
+from PIL import ExifTags, Image, ImageFile, ImageStat
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
@@ -38,9 +39,21 @@ class DecodeLimits:
     max_pixels: int = 40_000_000
 
 
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_TURNED = frozenset({5, 6, 7, 8})
+
+
 @dataclass(frozen=True)
 class Header:
-    """What an image says of itself; `truncated` when its end is missing."""
+    """What an image says of itself, its orientation applied; `truncated` without its end."""
 
     format: str  # JPEG, PNG or WEBP
     width: int
@@ -63,6 +76,8 @@ def read_header(data: bytes, limits: DecodeLimits) -> Header:
         raise UnreadableImage(Outcome.TOO_MANY_PIXELS, f"{width} x {height} pixels: too many")
     if name == "JPEG" and (scans := data.count(JPEG_SCAN)) > MAX_SCANS:
         raise UnreadableImage(Outcome.TOO_MANY_PIXELS, f"a JPEG of {scans} scans: a trap")
+    if _orientation(image) in _TURNED:
+        width, height = height, width
     return Header(
         format=name,
         width=width,
@@ -81,12 +96,28 @@ def reduced_grey(data: bytes, header: Header) -> Image.Image:
         # An end where there is none: Pillow then gives the pixels it has.
         image = _open(data + JPEG_END if header.format == "JPEG" else data)
         image.draft("L", REDUCED_SIZE)
-        grey = _to_grey(image)
+        grey = _turn(_to_grey(image), _orientation(image))
     except _MALFORMED as error:
         outcome = Outcome.TRUNCATED if header.truncated else Outcome.NOT_AN_IMAGE
         raise UnreadableImage(outcome, f"a {header.format} that cannot be decoded") from error
     factor = min(grey.width // REDUCED_SIZE[0], grey.height // REDUCED_SIZE[1])
     return grey.reduce(factor) if factor > 1 else grey
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation, 1 to 8; 1 where there is none that can be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a broken EXIF segment is no reason to refuse a picture
+        try:
+            found = image.getexif().get(ExifTags.Base.Orientation, 1)
+        except (*_MALFORMED, KeyError, TypeError):
+            return 1
+    return found if isinstance(found, int) else 1
+
+
+def _turn(grey: Image.Image, orientation: int) -> Image.Image:
+    turn = _TURNS.get(orientation)
+    return grey if turn is None else grey.transpose(turn)
 
 
 def _to_grey(image: Image.Image) -> Image.Image:

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
 import urllib3.exceptions
+from requests.utils import get_auth_from_url
 
 from pipeline.connections import Watch, WatchedAdapter, is_local
 from pipeline.errors import FetchError
@@ -147,6 +148,7 @@ class Fetcher:
         return self._session.get(
             url,
             headers=headers,
+            auth=get_auth_from_url(url) if "@" in _split(url).netloc else _anonymous,
             stream=True,
             allow_redirects=False,
             timeout=(self._limits.connect_timeout_s, self._limits.read_timeout_s),
@@ -173,6 +175,11 @@ class Fetcher:
             raise FetchError(
                 Outcome.TIMED_OUT, f"{_name(url)}: did not end within {deadline_s:g} s"
             )
+
+
+def _anonymous(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Without it requests would send the user's own ~/.netrc to a camera."""
+    return request
 
 
 def _split(url: str) -> SplitResult:

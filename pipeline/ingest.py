@@ -5,10 +5,8 @@ Row `storing`; bytes; provenance beside them (the commit mark); row `stored`; me
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from pipeline import keys
 from pipeline.admission import Admission, Candidate, Received, Verdict
@@ -17,6 +15,7 @@ from pipeline.catalog import Catalog
 from pipeline.catalog.images import Description, Drop, NewImage
 from pipeline.errors import BrokerError
 from pipeline.logs import get_logger
+from pipeline.looks import write_look
 from pipeline.messages import ImageStored
 from pipeline.records import Outcome, Provenance
 from pipeline.storage import ObjectStore, StoredObject, put_json
@@ -116,11 +115,7 @@ def announce(publish: Publish, image_id: str) -> bool:
 
 
 def describe(provenance: Provenance) -> Description:
-    look: Mapping[str, Any] = {
-        "phash": provenance.phash,
-        "thumbnail": provenance.thumbnail.model_dump_json(),
-        "conditions": provenance.conditions.model_dump(),
-    }
+    look = write_look(provenance)
     return Description(provenance.width, provenance.height, provenance.phash, look)
 
 

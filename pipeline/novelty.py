@@ -22,9 +22,12 @@ from pipeline.records import Conditions, Thumbnail
 LOW_CONTRAST = 20.0  # standard deviation of the greys; above, noise moves a hash by 2 bits at most
 LEAST_CHANGE = 6.0  # grey levels of 255, over a group of 2 x 2 thumbnail pixels
 NOISE_FACTOR = 6.0  # standard deviations of the noise
+MOST_NOISE = 25.0  # grey levels; what moves more is no noise, however many leaves do
 SIGMA_PER_MAD = 1.4826
 
+MOST_HIDDEN = 0.25  # of the picture; with more of it blurred, too little is left to compare
 Change = npt.NDArray[np.float32]
+Region = tuple[float, float, float, float]  # x1, y1, x2, y2 as fractions of width and height
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Look:
     phash: str
     thumbnail: Thumbnail
     conditions: Conditions
+    hidden: tuple[Region, ...] = ()  # what was blurred since: not compared
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def find_near_duplicate(
         bits = None if is_flat(look) or is_flat(other) else distance(look.phash, other.phash)
         if bits is not None and bits > max_distance:
             continue
-        if not has_changed(look.thumbnail, other.thumbnail):
+        if not has_changed(look.thumbnail, other.thumbnail, other.hidden):
             why = "low contrast" if bits is None else f"{bits} of 64 bits differ"
             return Resemblance(other.image_id, bits, f"{why}, and nothing that shows has changed")
     return None
@@ -77,13 +81,27 @@ def is_flat(look: Look) -> bool:
     return look.conditions.contrast < LOW_CONTRAST
 
 
-def has_changed(now: Thumbnail, before: Thumbnail) -> bool:
+def has_changed(now: Thumbnail, before: Thumbnail, hidden: Sequence[Region] = ()) -> bool:
     """Whether a compact group of pixels differs by more than light and noise explain."""
-    change = average_groups(measure_change(now, before))
+    shown = find_shown(before, hidden)
+    if shown.mean() < 1 - MOST_HIDDEN:
+        return True  # too little to tell
+    change = average_groups(measure_change(now, before) * shown)
     if change.size == 0:
         return True  # a strip of a picture, in which nothing is compact
     sigma = SIGMA_PER_MAD * float(np.median(np.abs(change - np.median(change))))
-    return bool(np.abs(change).max() > max(LEAST_CHANGE, NOISE_FACTOR * sigma))
+    threshold = min(max(LEAST_CHANGE, NOISE_FACTOR * sigma), MOST_NOISE)
+    return bool(np.abs(change).max() > threshold)
+
+
+def find_shown(before: Thumbnail, hidden: Sequence[Region]) -> npt.NDArray[np.bool_]:
+    """Height x width: False where a region, and a pixel around it, is hidden."""
+    shown = np.ones((before.height, before.width), np.bool_)
+    for x1, y1, x2, y2 in hidden:
+        top, bottom = int(y1 * before.height) - 1, int(y2 * before.height) + 2
+        left, right = int(x1 * before.width) - 1, int(x2 * before.width) + 2
+        shown[max(top, 0) : bottom, max(left, 0) : right] = False
+    return shown
 
 
 def measure_change(now: Thumbnail, before: Thumbnail) -> Change:

@@ -15,7 +15,9 @@ SourceId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$",
 
 
 class Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    """Unknown fields are ignored: an object written by a newer version must not stop this one."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 FACE = "face"
@@ -30,7 +32,7 @@ class Policy(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How one poll of a camera ended. Every poll ends in exactly one of these."""
+    """How one poll of a camera ended. Every poll ends in exactly one of these, but the last."""
 
     KEPT = "kept"
     # Nothing new: counted per hour.
@@ -55,6 +57,8 @@ class Outcome(StrEnum):
     NOT_STORED = "not-stored"
     # Not asked at all: there is no room for an answer.
     DISK_LOW = "disk-low"
+    # Not of a poll: a frame that was kept, and never detected within its lifetime.
+    UNDETECTED = "undetected"
 
 
 FAILURES = frozenset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -22,5 +23,5 @@ class PipelineSettings(BaseSettings):
         return cls(
             broker_url="memory://localhost/",
             store_url=(data / "store").as_uri(),
-            catalog_url=f"sqlite:///{data / 'catalog.sqlite3'}",
+            catalog_url=f"sqlite:///{quote(str(data / 'catalog.sqlite3'))}",
         )

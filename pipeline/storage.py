@@ -65,6 +65,10 @@ class ObjectStore(Protocol):
         """Room left, where the store knows it."""
         ...
 
+    def remove_leftovers(self) -> None:
+        """What killed writers left half-written: no object, but bytes all the same."""
+        ...
+
 
 class FolderStore:
     """A folder as object store: `<root>/<bucket>/…`, each file the object's own bytes.
@@ -77,8 +81,9 @@ class FolderStore:
         self.root = root
         self._temporary = root / ".temporary"
         try:
-            self._temporary.mkdir(parents=True, exist_ok=True)
-            self._remove_stale()
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)  # raw frames are nobody else's
+            self._temporary.mkdir(exist_ok=True)
+            self.remove_leftovers()
         except OSError as error:
             raise UserError(f"cannot write in {root}: {error.strerror}") from error
 
@@ -128,7 +133,17 @@ class FolderStore:
                     yield ObjectInfo(key, status.st_size, modified)
 
     def free_bytes(self) -> int | None:
-        return shutil.disk_usage(self.root).free
+        try:
+            return shutil.disk_usage(self.root).free
+        except OSError as error:
+            raise StorageError(f"cannot look at {self.root}: {error.strerror}") from error
+
+    def remove_leftovers(self) -> None:
+        """Files an hour old: by then nobody is still writing them."""
+        for path in self._temporary.iterdir():
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < time.time() - _STALE_S:
+                    path.unlink()
 
     def _path(self, key: str) -> Path:
         if _KEY.fullmatch(key) is None:
@@ -152,13 +167,6 @@ class FolderStore:
             temporary.unlink(missing_ok=True)
             raise
         _flush_folder(path.parent)
-
-    def _remove_stale(self) -> None:
-        """What a killed process left half-written; an hour old, so that nobody is still writing."""
-        for path in self._temporary.iterdir():
-            with suppress(FileNotFoundError):
-                if path.stat().st_mtime < time.time() - _STALE_S:
-                    path.unlink()
 
 
 def open_store(url: str) -> ObjectStore:

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from pipeline.admission import Admission, Received
 from pipeline.catalog import Catalog, open_catalog
 from pipeline.catalog.images import ImageFilter
+from pipeline.catalog.tables import ImageRow
 from pipeline.ingest import Ingest, Result
 from pipeline.messages import ImageStored, Message
 from pipeline.records import BoundingBox, Camera, Detection, ImageState, ModelIdentity
@@ -91,6 +92,17 @@ class Stages:
         received = Received(camera, self.clock(), camera.url, body)
         ingest = Ingest(self.catalog, self.store, self.publish, Admission(self.catalog))
         return ingest.take(received)
+
+    def keep(self, body: bytes, camera: Camera = CAMERA) -> str:
+        """The id of a frame that arrives and is kept or set aside."""
+        image = self.take(body, camera).image
+        assert image is not None
+        return image
+
+    def row(self, image: str) -> ImageRow:
+        row = self.catalog.images.get(image)
+        assert row is not None
+        return row
 
     def first(self, *states: ImageState) -> str | None:
         rows = self.catalog.images.search(ImageFilter(states=states))

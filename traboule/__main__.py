@@ -59,10 +59,10 @@ def _fail(message: str) -> int:
 
 def _describe(error: ValidationError) -> str:
     """A setting or a stored record that is not as it should be, in one line."""
-    wrong = (
-        f"{'.'.join(map(str, one['loc']))}: {one['msg']}".removeprefix(": ")
-        for one in error.errors(include_url=False, include_input=False)
-    )
+    wrong = []
+    for one in error.errors(include_url=False, include_input=False):
+        where, what = ".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")
+        wrong.append(f"{where}: {what}" if where else what)
     return f"{error.title} is not valid: {'; '.join(wrong)}"
 
 

@@ -22,6 +22,21 @@ def existing_data(data: Path | None) -> Iterator[Workspace]:
         yield workspace
 
 
+def check_camera(workspace: Workspace, camera_id: str | None) -> None:
+    """UserError for a camera that is not there and of which nothing is left: a slip, most likely.
+
+    None asks for no camera in particular.
+    """
+    from pipeline.catalog.images import ImageFilter
+
+    catalog = workspace.catalog
+    if camera_id is None or catalog.cameras.get(camera_id) is not None:
+        return
+    has_images = catalog.images.count(ImageFilter(camera=camera_id, limit=None)) > 0
+    if not has_images and camera_id not in catalog.counters.totals():
+        raise UserError(f"no camera {camera_id!r}; see: traboule cameras list")
+
+
 @contextmanager
 def any_data(data: Path | None) -> Iterator[Workspace]:
     """The folder is made where it is not there yet."""

@@ -29,3 +29,11 @@ def format_seconds(seconds: float) -> str:
         if seconds and seconds % _UNITS_S[unit] == 0:
             return f"{seconds / _UNITS_S[unit]:g}{unit}"
     return f"{seconds:g}s"
+
+
+def format_roughly(seconds: float) -> str:
+    """In a unit that fits: 90s, 4m, 26h, 3d."""
+    for unit in ("d", "h", "m"):
+        if seconds >= 2 * _UNITS_S[unit]:
+            return f"{seconds / _UNITS_S[unit]:.0f}{unit}"
+    return f"{seconds:.0f}s"

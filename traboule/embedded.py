@@ -24,6 +24,7 @@ from services.maintenance.settings import MaintenanceSettings
 from services.maintenance.sweep import sweep
 from services.scheduler import tasks as scheduler
 from services.scheduler.settings import SchedulerSettings
+from services.scheduler.tick import count_lost_polls
 
 STOP_WITHIN_S = 45.0
 
@@ -102,9 +103,12 @@ def make_groups(settings: PipelineSettings) -> dict[str, Group]:
 
 def take_up(settings: PipelineSettings, app: Celery) -> None:
     """Take up where a stopped or killed run left off: nobody else is at work here now."""
+    publish = publisher(app)
+    for_scheduler = scheduler.build_context(settings, SchedulerSettings(), publish)
+    count_lost_polls(for_scheduler)
+    for_scheduler.catalog.close()
     at_once = MaintenanceSettings(storing_grace_s=0)
-    context = maintenance.build_context(settings, at_once, publisher(app))
-    context.catalog.cameras.release_leases()
+    context = maintenance.build_context(settings, at_once, publish)
     context.catalog.work.release_claims()
     context.catalog.work.announce_all(context.clock())
     sweep(context)

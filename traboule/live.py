@@ -119,7 +119,7 @@ def describe(progress: Progress) -> str:
     outcomes = progress.outcomes
     words = [f"{sum(outcomes.values())} polls", f"{outcomes.get(Outcome.KEPT, 0)} kept"]
     words += [f"{n} {name}" for name, n in outcomes.items() if name != Outcome.KEPT]
-    words += [f"{n} {label}" for label, n in progress.labels.items()]
+    words += [show(progress.labels)] if progress.labels else []
     words += [f"{n} {what}" for what, n in _waiting(progress).items() if n]
     return ", ".join(words)
 

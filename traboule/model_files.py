@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from pipeline.errors import CorruptModel, ModelUnavailable, PipelineError
-from services.detection.download import pull_model
 from services.detection.models import MODELS, FoundModel, ModelFile, find_model, is_official
 from services.detection.settings import DetectionSettings
 
@@ -35,6 +34,8 @@ def pull_one(model: ModelFile) -> None:
 
 
 def _download(model: ModelFile, settings: DetectionSettings) -> None:
+    from services.detection.download import pull_model
+
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     console = Console(file=sys.stderr)
     with Progress(

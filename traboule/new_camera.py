@@ -9,9 +9,10 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.records import Policy, SourceId
-from traboule.options import parse_seconds
+from traboule.durations import format_seconds
+from traboule.options import one_of, parse_seconds
 
-MIN_EVERY_S = 1.0  # the scheduler ticks every second
+MIN_EVERY_S = 2.0  # the scheduler ticks every second: a turn may be one late
 
 NewIdArgument = Annotated[
     str, typer.Argument(metavar="ID", help="Its name here, such as rue-victor-hugo.")
@@ -20,7 +21,15 @@ UrlArgument = Annotated[str, typer.Argument(metavar="URL", help="Where its newes
 EveryOption = Annotated[
     str, typer.Option("--every", metavar="TIME", help="How often it is polled: 20s, 5m.")
 ]
-PolicyOption = Annotated[Policy, typer.Option("--policy", help="What may be kept of people.")]
+PolicyOption = Annotated[
+    Policy,
+    typer.Option(
+        "--policy",
+        parser=one_of(Policy),
+        metavar="|".join(Policy),
+        help="What may be kept of people.",
+    ),
+]
 NameOption = Annotated[str, typer.Option("--name", metavar="TEXT", help="What people call it.")]
 LicenceOption = Annotated[
     str, typer.Option("--licence", metavar="TEXT", help="Its images' licence.")
@@ -77,7 +86,9 @@ def check_interval(every: str) -> float:
     every_s = parse_seconds(every, "--every")
     if every_s < MIN_EVERY_S:
         raise typer.BadParameter(
-            f"{every!r}: at least 1s, for cameras are looked at every second", param_hint="--every"
+            f"{every!r}: at least {format_seconds(MIN_EVERY_S)}, for cameras are looked at once "
+            "a second",
+            param_hint="--every",
         )
     return every_s
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from traboule.durations import parse_duration
 
 MAX_LIMIT = 1_000_000
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def parse_time(text: str) -> datetime:
@@ -36,6 +40,18 @@ def parse_seconds(text: str, option: str) -> float:
         return parse_duration(text).total_seconds()
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def one_of(choices: type[Choice]) -> Callable[[str], Choice]:
+    """A parser of an enumeration's values that says in plain words what there are."""
+
+    def parse(text: str) -> Choice:
+        try:
+            return choices(text)
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is none of {', '.join(choices)}") from None
+
+    return parse
 
 
 DataOption = Annotated[

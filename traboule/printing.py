@@ -37,10 +37,15 @@ def show(value: object) -> str:
         case float():
             return f"{value:g}"
         case Mapping():
-            return ", ".join(f"{show(key)} {show(one)}" for key, one in value.items()) or EMPTY
+            return " · ".join(f"{show(key)} {show(one)}" for key, one in value.items()) or EMPTY
         case list() | tuple():
             return ", ".join(map(show, value)) or EMPTY
     return "".join(one if one.isprintable() else "�" for one in str(value))
+
+
+def by_count(counts: Mapping[str, int]) -> dict[str, int]:
+    """The most frequent first, then by name: the same order wherever they are shown."""
+    return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pipeline.catalog.images import ImageFilter
 from pipeline.catalog.tables import CameraRow
 from pipeline.records import FACE, FAILURES, VEHICLES, Camera, ImageState, Outcome
 from traboule.health import Health, Lag, judge, measure_lag
+from traboule.printing import by_count
 
 WAITING = (ImageState.STORING, ImageState.STORED, ImageState.AWAITING_MODEL)
 MOVING = "moving-object"
@@ -43,7 +44,7 @@ class CameraProgress:
     def dropped(self) -> dict[str, int]:
         """Reason to count, the most frequent first."""
         others = {name: n for name, n in self.outcomes.items() if name != Outcome.KEPT}
-        return dict(Counter(others).most_common())
+        return by_count(others)
 
     @property
     def failed(self) -> int:
@@ -148,7 +149,7 @@ def _add(counted: Iterable[Mapping[str, int]]) -> dict[str, int]:
     total = Counter[str]()
     for one in counted:
         total.update(one)
-    return dict(total.most_common())
+    return by_count(total)
 
 
 def _subtract(now: Mapping[str, int], then: Mapping[str, int]) -> dict[str, int]:

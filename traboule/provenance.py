@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ from rich.tree import Tree
 from pipeline import keys
 from pipeline.catalog.tables import ImageRow
 from pipeline.errors import ObjectMissing, UserError
-from pipeline.records import Detections, Provenance, Tombstone
+from pipeline.records import FACE, VEHICLES, Detections, Provenance, Tombstone
 from pipeline.storage import FolderStore, ObjectStore
-from traboule.printing import show
+from traboule.printing import by_count, show
 from traboule.workspace import Workspace
 
 _PIXELS = {"thumbnail": {"pixels"}, "previous_thumbnail": {"pixels"}}
@@ -31,7 +32,7 @@ def read_image(workspace: Workspace, image_id: str) -> dict[str, Any]:
     if data := _get(store, keys.detections(image_id)):
         found = Detections.model_validate_json(data)
         about = _place(workspace, row, found.provenance, keys.stored_image(image_id))
-        return about | found.model_dump(exclude={"provenance": _PIXELS})
+        return about | _count(found) | found.model_dump(exclude={"provenance": _PIXELS})
     for mark, key in (
         (keys.frame_mark(image_id), keys.frame(image_id)),
         (keys.dropped_mark(image_id), keys.dropped(image_id)),
@@ -95,7 +96,8 @@ def _rounded(value: Any) -> Any:
 def _place(
     workspace: Workspace, row: ImageRow | None, provenance: Provenance, key: str
 ) -> dict[str, Any]:
-    """`path` is None for an image that is not to be looked at yet, or not in a folder."""
+    """`path` is None for an image that is not to be looked at yet, or not in a folder; what is in
+    it is not known before it is detected."""
     is_public = key.startswith(keys.IMAGES)
     path = _path_of(workspace.store, key) if is_public else None
     return {
@@ -104,11 +106,19 @@ def _place(
         "time": provenance.captured_at,
         "state": None if row is None else row.state,
         "reason": "" if row is None else row.reason,
-        "faces": 0 if row is None else row.faces,
-        "vehicles": 0 if row is None else row.vehicles,
-        "labels": {} if row is None else {one.label: one.count for one in row.labels},
+        "faces": None,
+        "vehicles": None,
+        "labels": {},
         "object": key,
         "path": None if path is None else str(path),
+    }
+
+
+def _count(found: Detections) -> dict[str, Any]:
+    return {
+        "faces": found.count(FACE),
+        "vehicles": found.count(*VEHICLES),
+        "labels": by_count(Counter(one.label for one in found.detections)),
     }
 
 

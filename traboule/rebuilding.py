@@ -6,6 +6,7 @@ import shutil
 import sys
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 from pydantic import ValidationError
 from rich.console import Console
@@ -38,7 +39,7 @@ def _rebuild(beside: Path, settings: PipelineSettings) -> Rebuilt:
     reading = ""
     console = Console(file=sys.stderr, highlight=False)
     with (
-        closing(open_catalog(f"sqlite:///{beside}")) as catalog,
+        closing(open_catalog(f"sqlite:///{quote(str(beside))}")) as catalog,
         console.status("reading the object store") as line,
     ):
 

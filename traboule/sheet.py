@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from pipeline import keys
 from pipeline.catalog import Catalog
-from pipeline.catalog.images import ImageFilter
+from pipeline.catalog.images import ImageFilter, Images
 from pipeline.catalog.tables import ImageRow
 from pipeline.errors import ObjectMissing, UserError
 from pipeline.records import Camera, Detection, Detections, ImageState, Policy
@@ -47,12 +47,13 @@ def make_sheet(
 ) -> Sheet:
     """Read the newest images `wanted` finds, 60 where it sets no limit.
 
-    Without states it shows what was kept, detected or not. Raises TransientError when the
-    catalog or the store does not answer.
+    Where no camera is asked for, each has its share, however busy another is. Without states it
+    shows what was kept, detected or not. Raises TransientError when the catalog or the store does
+    not answer.
     """
     limit = IMAGES_SHOWN if wanted.limit is None else wanted.limit
     wanted = replace(wanted, limit=limit, states=wanted.states or SHOWN)
-    rows = catalog.images.search(wanted)
+    rows = _search_fairly(catalog.images, wanted, limit)
     matching = len(rows)
     if matching == limit:
         matching = catalog.images.count(wanted)
@@ -97,6 +98,20 @@ def write_sheet(sheet: Sheet, path: Path) -> Path:
         temporary.unlink(missing_ok=True)
         raise UserError(f"cannot write {path}: {error.strerror}") from error
     return path
+
+
+def _search_fairly(images: Images, wanted: ImageFilter, limit: int) -> Sequence[ImageRow]:
+    """The newest of each camera, then the second newest of each, and so on."""
+    if wanted.camera is not None:
+        return images.search(wanted)
+    ranked = [
+        (rank, row)
+        for source in images.count_by_state()
+        for rank, row in enumerate(images.search(replace(wanted, camera=source)))
+    ]
+    ranked.sort(key=lambda one: one[1].captured_at, reverse=True)
+    ranked.sort(key=lambda one: one[0])
+    return [row for _, row in ranked[:limit]]
 
 
 def _read_cameras(
@@ -145,6 +160,7 @@ def _read_image(store: ObjectStore, row: ImageRow) -> SheetImage | None:
         jpeg=base64.b64encode(jpeg).decode(),
         boxes=tuple(sorted(found.detections, key=_area, reverse=True)),  # small ones on top
         blurred=found.blurred,
+        detectors=frozenset(model.name for model in found.models),
         origin=found.provenance,
     )
 

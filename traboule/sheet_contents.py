@@ -41,13 +41,20 @@ COLOURS = {
     "moving-object": "#5ff0e0",
 }
 COLOURS_OF_OTHERS = ("#b6f36b", "#cfc2ff", "#ffb9ad", "#e6e6e6")
+# Who looks for what: zero found is worth saying only where somebody looked.
+LOOKED_FOR_BY = {
+    "faces blurred": {"yunet", "haar"},
+    "people": {"yolox-nano"},
+    "vehicles": {"yolox-nano"},
+    "moving objects": {"moving-object"},
+}
 NOTHING_NEW = frozenset({Outcome.NOT_MODIFIED, Outcome.SAME_BYTES})
 
 
 @dataclass(frozen=True)
 class SheetImage:
     """`jpeg` is base64, empty where there is nothing to show; boxes are in pixels of
-    `width` x `height`, whatever the JPEG was reduced to."""
+    `width` x `height`, whatever the JPEG was reduced to; `detectors` are those that looked."""
 
     id: str
     captured_at: datetime
@@ -58,6 +65,7 @@ class SheetImage:
     jpeg: str = ""
     boxes: tuple[Detection, ...] = ()
     blurred: int = 0
+    detectors: frozenset[str] = frozenset()
     origin: Provenance | None = None
 
     @property
@@ -108,18 +116,19 @@ class Sheet:
 
     @property
     def totals(self) -> dict[str, int]:
-        """What the header says, in its order."""
+        """What the header says, in its order; nothing of what no detector looked for."""
         found = Counter[str]()
         for image in self.images:
             found.update(image.counts)
-        return {
-            "images": len(self.images),
-            "cameras": len(self.cameras),
+        looked = {name for image in self.images for name in image.detectors}
+        counts = {
             "faces blurred": sum(image.blurred for image in self.images),
             "people": found["person"],
             "vehicles": sum(found[label] for label in VEHICLES),
             "moving objects": found["moving-object"],
         }
+        told = {what: n for what, n in counts.items() if n or looked & LOOKED_FOR_BY[what]}
+        return {"images": len(self.images), "cameras": len(self.cameras), **told}
 
     @property
     def colours(self) -> dict[str, str]:
@@ -138,6 +147,8 @@ def describe_filter(sheet: Sheet) -> str:
     shown = len(sheet.images) + sheet.gone
     many = f"{matching:,} image{'' if matching == 1 else 's'}"
     words = [f"{shown} newest of {many}" if shown < matching else f"all {many}"]
+    if shown < matching and wanted.camera is None and len(sheet.cameras) > 1:
+        words = [f"{shown} of {many}", "the newest of each camera"]
     if wanted.camera is not None:
         words.append(f"camera {wanted.camera}")
     if wanted.since is not None:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from pipeline.records import ImageState, Outcome
 from traboule.live import draw_table
+from traboule.printing import show
 from traboule.progress import Progress
 
 
@@ -57,8 +58,7 @@ def _tell_polls(summary: Summary) -> str:
 
 
 def _tell_found(progress: Progress) -> str:
-    found = [f"{n} {label}" for label, n in progress.labels.items()]
-    return ", ".join(found) or "nothing yet"
+    return show(progress.labels) if progress.labels else "nothing yet"
 
 
 def _tell_waiting(progress: Progress) -> str:

@@ -63,7 +63,7 @@ def open_workspace(data: Path | None) -> Workspace:
 def locked(folder: Path, doing: str) -> Iterator[None]:
     """Hold the folder's lock, which one `run` or one rebuild may have. UserError when taken."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = (folder / LOCK_NAME).open("a+")
     except OSError as error:
         raise UserError(f"cannot write in {folder}: {error.strerror}") from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from pipeline.catalog.counters import count
@@ -39,19 +39,20 @@ class Cameras:
 
     def save(self, camera: Camera, due_at: datetime) -> None:
         """Add a camera, or change one; the first poll is at `due_at`."""
-        values = {
-            "record": camera.model_dump(mode="json"),
-            "host": urlsplit(camera.url).netloc.rpartition("@")[2].lower(),
-            "paused": camera.paused,
-        }
+        host = urlsplit(camera.url).netloc.rpartition("@")[2].lower()
         with self._transactions.writing() as session:
             row = session.get(CameraRow, camera.id)
             if row is None:
-                session.add(CameraRow(id=camera.id, due_at=due_at, **values))
+                row = CameraRow(id=camera.id, due_at=due_at, host=host, paused=camera.paused)
+                row.record = camera.model_dump(mode="json")
+                session.add(row)
                 return
-            for name, value in values.items():
-                setattr(row, name, value)
-            row.due_at = min(row.due_at, due_at)
+            before = Camera.model_validate(row.record)
+            if before.url != camera.url:
+                row.etag = row.last_modified = None  # they were of another picture
+            if _turns(before) != _turns(camera):
+                row.due_at = min(row.due_at, due_at)
+            row.record, row.host, row.paused = camera.model_dump(mode="json"), host, camera.paused
 
     def remove(self, camera_id: str) -> bool:
         with self._transactions.writing() as session:
@@ -66,15 +67,17 @@ class Cameras:
         with self._transactions.reading() as session:
             return session.scalars(select(CameraRow).order_by(CameraRow.id)).all()
 
-    def due(self, now: datetime, limit: int) -> Sequence[CameraRow]:
-        """The longest due first."""
+    def due_hosts(self, now: datetime) -> Sequence[str]:
+        """Hosts with a camera that is due."""
+        query = select(CameraRow.host).where(*_is_due(now)).distinct().order_by(CameraRow.host)
+        with self._transactions.reading() as session:
+            return session.scalars(query).all()
+
+    def due(self, host: str, now: datetime, limit: int) -> Sequence[CameraRow]:
+        """The host's cameras that are due, the longest first."""
         query = (
             select(CameraRow)
-            .where(
-                CameraRow.due_at <= now,
-                CameraRow.lease_token.is_(None),
-                CameraRow.paused.is_(False),
-            )
+            .where(CameraRow.host == host, *_is_due(now))
             .order_by(CameraRow.due_at)
             .limit(limit)
         )
@@ -87,12 +90,7 @@ class Cameras:
             claimed = change(
                 session,
                 update(CameraRow)
-                .where(
-                    CameraRow.id == camera_id,
-                    CameraRow.due_at <= now,
-                    CameraRow.lease_token.is_(None),
-                    CameraRow.paused.is_(False),
-                )
+                .where(CameraRow.id == camera_id, *_is_due(now))
                 .values(lease_token=token, lease_until=until),
             )
             return claimed == 1
@@ -106,12 +104,27 @@ class Cameras:
                 .values(lease_token=None, lease_until=None)
             )
 
-    def leased(self, camera_id: str, token: str, now: datetime) -> CameraRow | None:
-        """The camera, while `token` is its lease's and has not run out."""
-        row = self.get(camera_id)
-        if row is None or row.lease_token != token:
-            return None
-        return row if row.lease_until is not None and row.lease_until > now else None
+    def begin_poll(
+        self, camera_id: str, token: str, now: datetime, until: datetime
+    ) -> CameraRow | None:
+        """The camera, while `token` is its lease's and has not run out; now it lasts until then."""
+        with self._transactions.writing() as session:
+            begun = change(
+                session,
+                update(CameraRow)
+                .where(
+                    CameraRow.id == camera_id,
+                    CameraRow.lease_token == token,
+                    CameraRow.lease_until > now,
+                )
+                .values(lease_until=until),
+            )
+            return session.get(CameraRow, camera_id) if begun else None
+
+    def leased_all(self) -> Sequence[CameraRow]:
+        with self._transactions.reading() as session:
+            query = select(CameraRow).where(CameraRow.lease_token.is_not(None))
+            return session.scalars(query).all()
 
     def with_lapsed_lease(self, now: datetime) -> Sequence[CameraRow]:
         query = select(CameraRow).where(
@@ -119,12 +132,6 @@ class Cameras:
         )
         with self._transactions.reading() as session:
             return session.scalars(query).all()
-
-    def release_leases(self) -> None:
-        """For a process that knows nobody else polls: leases and slots were left by a dead one."""
-        with self._transactions.writing() as session:
-            session.execute(update(CameraRow).values(lease_token=None, lease_until=None))
-            session.execute(update(HostSlotRow).values(token=None, until=None))
 
     def finish(self, camera_id: str, token: str, end: PollEnd) -> bool:
         """End the lease, count the outcome, list the drop: once, or not at all if it was lost."""
@@ -144,6 +151,23 @@ class Cameras:
             if end.outcome not in COUNTED_ONLY and not end.listed:
                 _list(session, camera_id, end)
             return True
+
+
+def camera_of(row: CameraRow) -> Camera:
+    return Camera.model_validate(row.record)
+
+
+def _turns(camera: Camera) -> tuple[str, float, bool]:
+    """What a camera's next turn depends on: a change of anything else leaves a backoff alone."""
+    return camera.url, camera.every_s, camera.paused
+
+
+def _is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (
+        CameraRow.due_at <= now,
+        CameraRow.lease_token.is_(None),
+        CameraRow.paused.is_(False),
+    )
 
 
 def _after(end: PollEnd) -> dict[str, object]:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from pipeline.catalog.engine import Transactions, change, insert_into
+from pipeline.catalog.counters import count
+from pipeline.catalog.engine import change, insert_into
+from pipeline.catalog.image_queries import LOOKS_KEPT, ImageFilter, ImageQueries, select_same_bytes
 from pipeline.catalog.tables import DropRow, ImageLabelRow, ImageRow
 from pipeline.records import FACE, VEHICLES, Detections, ImageState, Outcome
 
-LOOKS_KEPT = 4
+_OVER = frozenset({ImageState.DETECTED.value, ImageState.EXPIRED.value})
+_RESTORABLE = (ImageState.STORING.value, ImageState.DROPPED.value, ImageState.EXPIRED.value)
+
+
+__all__ = ["Description", "Drop", "Found", "ImageFilter", "Images", "NewImage"]
 
 
 @dataclass(frozen=True)
@@ -54,27 +60,15 @@ class Found:
     faces: int
     vehicles: int
     labels: Mapping[str, int] = field(default_factory=dict)
+    look: Mapping[str, Any] | None = None  # the anonymised one, in place of ingest's
 
     @classmethod
-    def summary_of(cls, result: Detections) -> Found:
+    def summary_of(cls, result: Detections, look: Mapping[str, Any] | None = None) -> Found:
         labels = Counter(detection.label for detection in result.detections)
-        return cls(result.detected_at, result.count(FACE), result.count(*VEHICLES), labels)
+        return cls(result.detected_at, result.count(FACE), result.count(*VEHICLES), labels, look)
 
 
-@dataclass(frozen=True)
-class ImageFilter:
-    camera: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    label: str | None = None
-    states: tuple[ImageState, ...] = ()
-    limit: int | None = 50
-
-
-class Images:
-    def __init__(self, transactions: Transactions) -> None:
-        self._transactions = transactions
-
+class Images(ImageQueries):
     def begin(self, new: NewImage, now: datetime) -> ImageRow:
         """The row `storing`; where the same bytes of the source have a row already, that one."""
         with self._transactions.writing() as session:
@@ -87,49 +81,29 @@ class Images:
                     captured_at=new.captured_at,
                     state=ImageState.STORING.value,
                     updated_at=now,
-                    reason="",
-                    attempts=0,
-                    announcements=0,
-                    faces=0,
-                    vehicles=0,
                 )
                 .on_conflict_do_nothing()
             )
-            return session.scalars(_same_bytes(new.source, new.sha256_received)).one()
-
-    def same_bytes(self, source: str, sha256_received: str) -> ImageRow | None:
-        """The source's image of these very bytes, unless it is still being stored."""
-        query = _same_bytes(source, sha256_received).where(
-            ImageRow.state != ImageState.STORING.value
-        )
-        with self._transactions.reading() as session:
-            return session.scalars(query).one_or_none()
-
-    def recent_looks(self, source: str) -> Sequence[ImageRow]:
-        """The source's last four kept images, newest first."""
-        query = (
-            select(ImageRow)
-            .where(ImageRow.source == source, ImageRow.look.is_not(None))
-            .order_by(ImageRow.captured_at.desc())
-            .limit(LOOKS_KEPT)
-        )
-        with self._transactions.reading() as session:
-            return session.scalars(query).all()
+            row = session.scalars(select_same_bytes(new.source, new.sha256_received)).one()
+            if row.state == ImageState.STORING:
+                row.updated_at = now  # half-stored before, and now in work again
+            return row
 
     def mark_stored(
         self, image_id: str, about: Description, announce_at: datetime, now: datetime
     ) -> bool:
-        """Whether it was being stored, or was dropped, and now is stored."""
+        """Whether it was being stored, or was dropped or given up, and now is stored."""
         with self._transactions.writing() as session:
             stored = change(
                 session,
                 update(ImageRow)
                 .where(
                     ImageRow.id == image_id,
-                    ImageRow.state.in_([ImageState.STORING.value, ImageState.DROPPED.value]),
+                    ImageRow.state.in_(_RESTORABLE),
                 )
                 .values(
                     state=ImageState.STORED.value,
+                    reason="",
                     updated_at=now,
                     announce_at=announce_at,
                     width=about.width,
@@ -191,81 +165,50 @@ class Images:
             row.reason = ""
             row.claim_token = row.claimed_until = row.announce_at = None
             row.faces, row.vehicles = found.faces, found.vehicles
+            if row.look is not None and found.look is not None:
+                row.look = dict(found.look)
             row.labels = [
                 ImageLabelRow(label=label, count=count) for label, count in found.labels.items()
             ]
             return True
 
-    def mark_expired(self, image_id: str, reason: str, now: datetime) -> bool:
-        """Whether an image that was never detected is now given up."""
-        undetected = [state.value for state in ImageState if state is not ImageState.DETECTED]
+    def mark_undetected(self, image_id: str, reason: str, now: datetime) -> bool:
+        """Whether an image that never was detected is now given up, counted and listed."""
         with self._transactions.writing() as session:
-            expired = change(
-                session,
+            row = session.get(ImageRow, image_id)
+            if row is None or row.state in _OVER:
+                return False
+            row.reason = f"{row.reason}; {reason}" if row.reason else reason
+            row.state, row.updated_at = ImageState.EXPIRED.value, now
+            row.announce_at = row.look = None
+            count(session, row.source, Outcome.UNDETECTED, now)
+            session.add(
+                DropRow(
+                    source=row.source,
+                    at=now,
+                    outcome=Outcome.UNDETECTED.value,
+                    reason=row.reason,
+                    image_id=image_id,
+                )
+            )
+            return True
+
+    def mark_expired(self, image_id: str, now: datetime) -> None:
+        """A near-duplicate can no longer be restored."""
+        with self._transactions.writing() as session:
+            session.execute(
                 update(ImageRow)
-                .where(ImageRow.id == image_id, ImageRow.state.in_(undetected))
-                .values(
-                    state=ImageState.EXPIRED.value,
-                    reason=reason,
-                    updated_at=now,
-                    announce_at=None,
-                    look=None,
-                ),
+                .where(ImageRow.id == image_id, ImageRow.state == ImageState.DROPPED.value)
+                .values(state=ImageState.EXPIRED.value, updated_at=now)
             )
             session.execute(
                 update(DropRow).where(DropRow.image_id == image_id).values(expires_at=None)
             )
-            return expired == 1
 
     def remove(self, image_id: str) -> None:
         with self._transactions.writing() as session:
             session.execute(delete(DropRow).where(DropRow.image_id == image_id))
             session.execute(delete(ImageRow).where(ImageRow.id == image_id))
-
-    def get(self, image_id: str) -> ImageRow | None:
-        with self._transactions.reading() as session:
-            return session.get(ImageRow, image_id)
-
-    def search(self, wanted: ImageFilter) -> Sequence[ImageRow]:
-        """Newest first."""
-        with self._transactions.reading() as session:
-            return session.scalars(_select(wanted)).all()
-
-    def count(self, wanted: ImageFilter) -> int:
-        """How many there are, whatever the filter's limit."""
-        matching = _select(replace(wanted, limit=None)).order_by(None).subquery()
-        with self._transactions.reading() as session:
-            return session.scalars(select(func.count()).select_from(matching)).one()
-
-    def count_by_state(self) -> dict[str, dict[str, int]]:
-        """Source to state to count."""
-        query = select(ImageRow.source, ImageRow.state, func.count()).group_by(
-            ImageRow.source, ImageRow.state
-        )
-        found: dict[str, dict[str, int]] = {}
-        with self._transactions.reading() as session:
-            for source, state, total in session.execute(query):
-                found.setdefault(source, {})[state] = total
-        return found
-
-    def count_labels(self) -> dict[str, dict[str, int]]:
-        """Source to label to how often it was found."""
-        query = (
-            select(ImageRow.source, ImageLabelRow.label, func.sum(ImageLabelRow.count))
-            .join(ImageLabelRow, ImageLabelRow.image_id == ImageRow.id)
-            .group_by(ImageRow.source, ImageLabelRow.label)
-        )
-        found: dict[str, dict[str, int]] = {}
-        with self._transactions.reading() as session:
-            for source, label, total in session.execute(query):
-                found.setdefault(source, {})[label] = int(total)
-        return found
-
-
-def _same_bytes(source: str, sha256_received: str) -> Select[ImageRow]:
-    return select(ImageRow).where(
-        ImageRow.source == source, ImageRow.sha256_received == sha256_received
-    )
 
 
 def _forget_looks(session: Session, image_id: str) -> None:
@@ -283,18 +226,3 @@ def _forget_looks(session: Session, image_id: str) -> None:
         .where(ImageRow.source == source, ImageRow.look.is_not(None), ImageRow.id.not_in(kept))
         .values(look=None)
     )
-
-
-def _select(wanted: ImageFilter) -> Select[ImageRow]:
-    query = select(ImageRow).order_by(ImageRow.captured_at.desc(), ImageRow.id.desc())
-    if wanted.camera is not None:
-        query = query.where(ImageRow.source == wanted.camera)
-    if wanted.since is not None:
-        query = query.where(ImageRow.captured_at >= wanted.since)
-    if wanted.until is not None:
-        query = query.where(ImageRow.captured_at < wanted.until)
-    if wanted.label is not None:
-        query = query.where(ImageRow.labels.any(ImageLabelRow.label == wanted.label))
-    if wanted.states:
-        query = query.where(ImageRow.state.in_([state.value for state in wanted.states]))
-    return query if wanted.limit is None else query.limit(wanted.limit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from pipeline.catalog.engine import Transactions, change, insert_into
 from pipeline.catalog.tables import HostSlotRow
@@ -34,6 +34,21 @@ class Slots:
                 .values(token=token, until=until),
             )
             return claimed == 1
+
+    def free(self, host: str, slots: int, now: datetime) -> int:
+        """How many of the host's slots are nobody's."""
+        taken = (
+            select(func.count())
+            .select_from(HostSlotRow)
+            .where(HostSlotRow.host == host, HostSlotRow.slot < slots, HostSlotRow.until >= now)
+        )
+        with self._transactions.reading() as session:
+            return slots - session.scalars(taken).one()
+
+    def release_all(self) -> None:
+        """For a process that knows nobody polls now."""
+        with self._transactions.writing() as session:
+            session.execute(update(HostSlotRow).values(token=None, until=None))
 
     def release(self, token: str) -> None:
         with self._transactions.writing() as session:

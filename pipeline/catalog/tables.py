@@ -27,7 +27,11 @@ class UtcTime(TypeDecorator[datetime]):
 
 
 class Table(DeclarativeBase):
-    type_annotation_map = {datetime: UtcTime, dict[str, Any]: JSON}  # noqa: RUF012
+    # None as NULL, not as JSON's null, which `is_not(None)` finds.
+    type_annotation_map = {  # noqa: RUF012
+        datetime: UtcTime,
+        dict[str, Any]: JSON(none_as_null=True),
+    }
 
 
 class CameraRow(Table):

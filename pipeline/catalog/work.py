@@ -15,6 +15,7 @@ MAX_ATTEMPTS = 3
 _WAITING = (ImageState.STORED.value, ImageState.AWAITING_MODEL.value)
 _FIRST_DELAY_S = 120
 _LONGEST_DELAY_S = 3600
+_MODEL_DELAY_S = 600
 
 
 class Work:
@@ -125,6 +126,8 @@ class Work:
             rows = session.scalars(query).all()
             for row in rows:
                 delay_s = min(_FIRST_DELAY_S * 2**row.announcements, _LONGEST_DELAY_S)
+                if row.state == ImageState.AWAITING_MODEL:
+                    delay_s = max(delay_s, _MODEL_DELAY_S)
                 row.announcements += 1
                 row.announce_at = now + timedelta(seconds=delay_s)
             return [row.id for row in rows]

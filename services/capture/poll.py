@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-
-from pipeline.fetch import Fetcher, Response, Validators
+from datetime import datetime, timedelta
 
 from pipeline.admission import Received
 from pipeline.cadence import due_after_failure, next_due
@@ -14,10 +12,25 @@ from pipeline.catalog import Catalog
 from pipeline.catalog.cameras import PollEnd
 from pipeline.catalog.tables import CameraRow
 from pipeline.errors import CatalogError, FetchError, StorageError
+from pipeline.fetch import Fetcher, Response, Validators
 from pipeline.ingest import Ingest, Result
 from pipeline.logs import get_logger
 from pipeline.records import FAILURES, Camera, Outcome
 from pipeline.storage import ObjectStore
+
+LEASE_S = 45
+
+# A picture half-uploaded may be whole a moment later under the same validators: asked for again.
+ANSWERS_TO_REMEMBER = frozenset(
+    {
+        Outcome.KEPT,
+        Outcome.NOT_MODIFIED,
+        Outcome.SAME_BYTES,
+        Outcome.NEAR_DUPLICATE,
+        Outcome.PLACEHOLDER,
+        Outcome.ERASED,
+    }
+)
 
 log = get_logger(__name__)
 
@@ -43,15 +56,27 @@ class Polled:
 
 def poll(context: CaptureContext, camera_id: str, token: str) -> Outcome | None:
     """Poll a camera whose lease is `token`'s; None when it no longer is, and nothing was done."""
-    row = context.catalog.cameras.leased(camera_id, token, context.clock())
+    now = context.clock()
+    until = now + timedelta(seconds=LEASE_S)
+    row = context.catalog.cameras.begin_poll(camera_id, token, now, until)
     if row is None:
         log.info("poll ignored: its lease is over")
         return None
     camera = Camera.model_validate(row.record)
     polled = _fetch_and_ingest(context, camera, Validators(row.etag, row.last_modified))
-    context.catalog.cameras.finish(camera_id, token, _end(context.clock(), row, camera, polled))
-    log.info("polled", outcome=polled.result.outcome.value, reason=polled.result.reason)
-    return polled.result.outcome
+    result = polled.result
+    log.info("polled", outcome=result.outcome, reason=result.reason, image=result.image)
+    _finish(context, camera_id, token, _end(context.clock(), row, camera, polled))
+    return result.outcome
+
+
+def _finish(context: CaptureContext, camera_id: str, token: str, end: PollEnd) -> None:
+    """Not tried again with the whole poll: the lease runs out, and is counted."""
+    try:
+        if not context.catalog.cameras.finish(camera_id, token, end):
+            log.warning("the poll took longer than its lease", outcome=end.outcome)
+    except CatalogError as error:
+        log.error("the poll's outcome is lost", outcome=end.outcome, reason=str(error))
 
 
 def _fetch_and_ingest(context: CaptureContext, camera: Camera, known: Validators) -> Polled:
@@ -84,7 +109,8 @@ def received_from(camera: Camera, response: Response, at: datetime) -> Received:
 def _end(now: datetime, row: CameraRow, camera: Camera, polled: Polled) -> PollEnd:
     result, response = polled.result, polled.response
     failed = result.outcome in FAILURES
-    headers = {} if response is None else response.headers
+    unasked = response is None or response.not_modified
+    headers = response.headers if response and result.outcome in ANSWERS_TO_REMEMBER else {}
     return PollEnd(
         outcome=result.outcome,
         reason=result.reason,
@@ -95,9 +121,6 @@ def _end(now: datetime, row: CameraRow, camera: Camera, polled: Polled) -> PollE
         due_at=due_after_failure(camera, now, row.failures + 1, polled.retry_after_s)
         if failed
         else next_due(camera, now),
-        etag=headers.get("etag", row.etag if response is None or response.not_modified else None),
-        last_modified=headers.get(
-            "last-modified",
-            row.last_modified if response is None or response.not_modified else None,
-        ),
+        etag=headers.get("etag", row.etag if unasked else None),
+        last_modified=headers.get("last-modified", row.last_modified if unasked else None),
     )

@@ -13,4 +13,4 @@ class CaptureSettings(BaseSettings):
     max_bytes: int = 20 * 1024 * 1024
     max_pixels: int = 40_000_000
     min_free_bytes: int = 500_000_000  # below this much room, nothing is captured
-    threads: int = 8
+    threads: int = 16

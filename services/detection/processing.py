@@ -16,14 +16,18 @@ from pipeline import keys
 from pipeline.broker import Publish
 from pipeline.catalog import Catalog
 from pipeline.catalog.images import Found
+from pipeline.decoding import DecodeLimits, read_header, reduced_grey, thumbnail
 from pipeline.errors import (
+    CorruptModel,
     DeadlineMissed,
     ModelUnavailable,
     ObjectMissing,
     PermanentError,
     TransientError,
+    UserError,
 )
 from pipeline.logs import get_logger
+from pipeline.looks import write_safe_look
 from pipeline.messages import ImageDetected
 from pipeline.records import FACE, VEHICLES, BoundingBox, Detection, Detections, Policy, Provenance
 from pipeline.storage import ObjectStore, StoredObject, put_json
@@ -40,7 +44,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class DetectionContext:
-    """`detectors` gives the named detectors, or raises ModelUnavailable."""
+    """`detectors` gives the named detectors: see registry.build_detectors."""
 
     catalog: Catalog
     store: ObjectStore
@@ -63,22 +67,26 @@ def detect_image(context: DetectionContext, image_id: str) -> None:
         return
     token, now = uuid.uuid4().hex, context.clock()
     work = context.catalog.work
-    if not work.claim(image_id, token, now, now + timedelta(seconds=CLAIM_S)):
-        if work.quarantine(image_id, None, "its workers died or missed their deadline", now):
-            log.error("quarantined", reason="attempts used up")
-        return
+    if work.claim(image_id, token, now, now + timedelta(seconds=CLAIM_S)):
+        _attempt(context, image_id, token)
+    elif work.quarantine(image_id, None, "its workers died or missed their deadline", now):
+        log.error("quarantined", reason="attempts used up")
+
+
+def _attempt(context: DetectionContext, image_id: str, token: str) -> None:
+    work, now = context.catalog.work, context.clock()
     try:
         _detect_and_store(context, image_id)
-    except ModelUnavailable as error:
+    except (ModelUnavailable, CorruptModel) as error:  # no fault of the image's
         again = now + timedelta(seconds=MODEL_AWAITED_S)
         work.await_model(image_id, token, str(error), again)
         log.warning("awaiting a model", reason=str(error))
     except TransientError:
         work.give_back(image_id, token, counted=False)
         raise
-    except PermanentError as error:
-        work.quarantine(image_id, token, f"{type(error).__name__}: {error}", now)
-        log.error("quarantined", reason=str(error))
+    except (PermanentError, UserError) as error:
+        if work.quarantine(image_id, token, f"{type(error).__name__}: {error}", now):
+            log.error("quarantined", reason=str(error))
     except DeadlineMissed as error:
         work.give_back(image_id, token, counted=True)
         log.error("deadline missed", reason=str(error))
@@ -98,7 +106,8 @@ def finish(context: DetectionContext, image_id: str) -> None:
     except ObjectMissing:
         return  # erased meanwhile
     result = Detections.model_validate_json(text)
-    context.catalog.images.mark_detected(image_id, Found.summary_of(result))
+    found = Found.summary_of(result, write_safe_look(result))
+    context.catalog.images.mark_detected(image_id, found)
     context.store.delete(keys.frame(image_id))
     context.store.delete(keys.frame_mark(image_id))
     context.publish(ImageDetected(image=image_id))
@@ -118,7 +127,7 @@ def _detect_and_store(context: DetectionContext, image_id: str) -> None:
         return
     height, width = image.pixels.shape[:2]
     result = Detections(
-        provenance=provenance,
+        provenance=_without_faces(provenance, safe),
         detections=found,
         models=tuple(detector.identity for detector in detectors),
         detected_at=context.clock(),
@@ -131,6 +140,15 @@ def _detect_and_store(context: DetectionContext, image_id: str) -> None:
     )
     context.store.put(keys.stored_image(image_id), StoredObject(safe.jpeg, "image/jpeg"))
     put_json(context.store, keys.detections(image_id), result.model_dump_json(indent=1))
+
+
+def _without_faces(provenance: Provenance, safe: Anonymised) -> Provenance:
+    """Thumbnails are pictures too: the frame's is made anew from what is stored."""
+    if provenance.policy is Policy.KEEP:
+        return provenance
+    limits = DecodeLimits(min_side=1, max_pixels=2**32)  # it is our own
+    grey = reduced_grey(safe.jpeg, read_header(safe.jpeg, limits))
+    return provenance.model_copy(update={"thumbnail": thumbnail(grey), "previous_thumbnail": None})
 
 
 def _names(provenance: Provenance) -> Sequence[str]:
@@ -163,16 +181,13 @@ def _make_safe(
     trusted = [detector for detector in detectors if detector.finds_faces]
     if not trusted:
         raise ModelUnavailable("no detector here finds faces well enough to anonymise")
-    names = {detector.name for detector in trusted}
 
     def find_faces(stored: Pixels) -> list[BoundingBox]:
-        return _boxes(_look(trusted, DecodedImage(stored), ends_at), names)
+        seen = _look(trusted, DecodedImage(stored), ends_at)
+        return [one.box for one in seen if one.label == FACE]
 
-    return anonymise(pixels, _boxes(found, names), find_faces)
-
-
-def _boxes(found: Sequence[Detection], detectors: set[str]) -> list[BoundingBox]:
-    return [one.box for one in found if one.label == FACE and one.detector in detectors]
+    faces = [one.box for one in found if one.label == FACE]  # whoever found them
+    return anonymise(pixels, faces, find_faces)
 
 
 def _check_deadline(ends_at: float, before: str) -> None:

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 
 from pipeline.errors import CorruptModel
-from pipeline.records import Detection, ModelIdentity
+from pipeline.records import BoundingBox, Detection, ModelIdentity
 from services.detection.detector import DecodedImage, clip_box
 from services.detection.models import YUNET, FoundModel
 from services.detection.pixels import Pixels, reduce_to
 
-LONGEST_SIDE = 1920
+# Faces of 10 pixels need every pixel; a large soft one is found only when the image is small: on
+# 316 photographs a search at 640 besides that at 1920 found four more that a person would know.
+LONGEST_SIDES = (1920, 640)
 SMALLEST_SIDE = 64  # an image that OpenCV pads to 32 rows gives boxes of infinite size
 SCORE_THRESHOLD = 0.5  # two in three of the boxes between 0.5 and 0.6 are faces, and get blurred
 OVERLAP_THRESHOLD = 0.3
 MAX_CANDIDATES = 5000
 
+Row: TypeAlias = tuple[float, ...]
+
 
 class YuNet:
-    """Finds faces of about 10 pixels and more; larger images are reduced for the search."""
+    """Finds faces of about 10 pixels and more, in two searches: of the image at most 1920 pixels
+    on its longest side, and of one reduced to 640."""
 
     name = "yunet"
     labels = ("face",)
@@ -43,15 +50,22 @@ class YuNet:
         return [self._find_faces(image.pixels) for image in images]
 
     def _find_faces(self, pixels: Pixels) -> tuple[Detection, ...]:
-        height, width = pixels.shape[:2]
-        reduced, factor = reduce_to(pixels, LONGEST_SIDE)
-        faces = []
-        for x, y, face_width, face_height, *_, score in self._search(_pad(reduced)):
-            corners = [side * factor for side in (x, y, x + face_width, y + face_height)]
-            if box := clip_box(corners, width, height):
-                score = min(max(float(score), 0.0), 1.0)
-                faces.append(Detection(label="face", score=score, box=box, detector=self.name))
-        return tuple(faces)
+        rows = [row for side in LONGEST_SIDES for row in self._search_at(pixels, side)]
+        return tuple(
+            Detection(label="face", score=score, box=box, detector=self.name)
+            for score, box in _without_repeats(rows, pixels)
+        )
+
+    def _search_at(self, pixels: Pixels, longest_side: int) -> list[Row]:
+        """Rows of score, x, y, width, height in the whole image's pixels."""
+        reduced, factor = reduce_to(pixels, longest_side)
+        if factor == 1.0 and longest_side < LONGEST_SIDES[0]:
+            return []  # the image is as small as that: searched already
+        return [
+            (min(max(row[-1], 0.0), 1.0), *(side * factor for side in row[:4]))
+            for row in self._search(_pad(reduced))
+            if all(math.isfinite(side) for side in row[:4])
+        ]
 
     def _search(self, pixels: Pixels) -> list[list[float]]:
         """Rows of x, y, width, height, five landmarks (x, y), score."""
@@ -75,6 +89,16 @@ class YuNet:
             OVERLAP_THRESHOLD,
             MAX_CANDIDATES,
         )
+
+
+def _without_repeats(rows: list[Row], pixels: Pixels) -> Iterator[tuple[float, BoundingBox]]:
+    """A face that both searches found is one face."""
+    height, width = pixels.shape[:2]
+    boxes = [row[1:] for row in rows]
+    for n in cv2.dnn.NMSBoxes(boxes, [row[0] for row in rows], 0.0, OVERLAP_THRESHOLD):
+        score, x, y, face_width, face_height = rows[n]
+        if box := clip_box((x, y, x + face_width, y + face_height), width, height):
+            yield score, box
 
 
 def _pad(pixels: Pixels) -> Pixels:

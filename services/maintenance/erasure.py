@@ -2,45 +2,69 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
+from pydantic import ValidationError
+
 from pipeline import keys
-from pipeline.errors import UserError
+from pipeline.errors import ObjectMissing, UserError
 from pipeline.logs import get_logger
-from pipeline.records import Tombstone
+from pipeline.records import Detections, Provenance, Tombstone
 from pipeline.storage import put_json
-from services.maintenance.context import MaintenanceContext
+from services.maintenance.context import MaintenanceContext, left_for_the_next_sweep
+from services.maintenance.expiry import images_below
 
 log = get_logger(__name__)
 
 
 def delete_image(context: MaintenanceContext, image_id: str, reason: str = "") -> None:
-    """Remove every object and row of an image for good. UserError when there is no such image."""
-    row = context.catalog.images.get(image_id)
-    if row is None:
+    """Remove every object and row of an image for good. UserError when there is no trace of it."""
+    identity = _identify(context, image_id) if keys.is_image_id(image_id) else None
+    if identity is None:
         raise UserError(f"no image {image_id!r}; see: traboule images list")
+    source, sha256 = identity
     tombstone = Tombstone(
-        id=row.id,
-        source=row.source,
-        sha256_received=row.sha256_received,
+        id=image_id,
+        source=source,
+        sha256_received=sha256,
         erased_at=context.clock(),
         reason=reason,
     )
-    put_json(context.store, keys.tombstone(row.id), tombstone.model_dump_json(indent=1))
+    put_json(context.store, keys.tombstone(image_id), tombstone.model_dump_json(indent=1))
     _note(context, tombstone)
     _remove(context, image_id)
     log.info("erased", image=image_id)
 
 
+def _identify(context: MaintenanceContext, image_id: str) -> tuple[str, str] | None:
+    """Source and SHA-256 as received: from the row, else from whatever object tells."""
+    row = context.catalog.images.get(image_id)
+    if row is not None:
+        return row.source, row.sha256_received
+    for key, read in (
+        (keys.detections(image_id), lambda data: Detections.model_validate_json(data).provenance),
+        (keys.frame_mark(image_id), Provenance.model_validate_json),
+        (keys.dropped_mark(image_id), Provenance.model_validate_json),
+        (keys.tombstone(image_id), Tombstone.model_validate_json),
+    ):
+        with suppress(ObjectMissing, ValidationError):
+            found: Provenance | Tombstone = read(context.store.get(key).data)
+            return found.source, found.sha256_received
+    return None
+
+
 def repeat_deletes(context: MaintenanceContext) -> None:
     """Delete again what a stage may have written while its image was being erased."""
     known = {row.id for row in context.catalog.tombstones.all()}
-    for entry in context.store.list(keys.TOMBSTONES):
-        if keys.image_of(entry.key) not in known:  # its delete was cut off
-            data = context.store.get(entry.key).data
-            _note(context, Tombstone.model_validate_json(data))
+    for image_id in images_below(context, keys.TOMBSTONES):
+        if image_id not in known:  # its delete was cut off
+            with left_for_the_next_sweep(image_id):
+                data = context.store.get(keys.tombstone(image_id)).data
+                _note(context, Tombstone.model_validate_json(data))
     for row in context.catalog.tombstones.to_repeat():
-        _remove(context, row.id)
+        with left_for_the_next_sweep(row.id):
+            _remove(context, row.id)
     context.catalog.tombstones.end_repeats(context.clock())
 
 

@@ -15,7 +15,8 @@ from pipeline.cadence import first_due
 from pipeline.catalog import Catalog
 from pipeline.catalog.images import Found, NewImage
 from pipeline.ingest import mark_dropped, mark_stored
-from pipeline.records import Camera, Detections, Provenance, Tombstone
+from pipeline.looks import write_safe_look
+from pipeline.records import Camera, Detections, ImageState, Provenance, Tombstone
 from pipeline.storage import ObjectStore
 
 Progress = Callable[[str], None]
@@ -35,50 +36,66 @@ def rebuild_catalog(
     catalog: Catalog, store: ObjectStore, now: datetime, progress: Progress
 ) -> Rebuilt:
     """Fill an empty catalog; `progress` is called with every key read."""
-    rebuilt = Rebuilt()
-    for data in _read(store, keys.SOURCES, progress):
+    filling = _Filling(catalog, now)
+    for prefix, take in (
+        (keys.SOURCES, filling.take_camera),
+        (keys.TOMBSTONES, filling.take_tombstone),
+        (keys.DETECTIONS, filling.take_detections),
+        (keys.FRAMES, filling.take_frame),
+        (keys.DROPPED, filling.take_dropped),
+    ):
+        for data in _read(store, prefix, progress):
+            take(data)
+    return filling.rebuilt
+
+
+class _Filling:
+    """Takes object after object in order of precedence: who comes first has the row."""
+
+    def __init__(self, catalog: Catalog, now: datetime) -> None:
+        self.rebuilt = Rebuilt()
+        self._catalog, self._now = catalog, now
+        self._erased: set[tuple[str, str]] = set()
+
+    def take_camera(self, data: bytes) -> None:
         camera = Camera.model_validate_json(data)
-        catalog.cameras.save(camera, first_due(camera, now))
-        rebuilt.cameras += 1
-    erased = set()
-    for data in _read(store, keys.TOMBSTONES, progress):
+        self._catalog.cameras.save(camera, first_due(camera, self._now))
+        self.rebuilt.cameras += 1
+
+    def take_tombstone(self, data: bytes) -> None:
         tombstone = Tombstone.model_validate_json(data)
-        catalog.tombstones.add(tombstone, repeat_until=now)
-        erased.add(tombstone.id)
-        rebuilt.tombstones += 1
-    for data in _read(store, keys.DETECTIONS, progress):
+        self._catalog.tombstones.add(tombstone, repeat_until=self._now)
+        self._erased.add((tombstone.source, tombstone.sha256_received))
+        self.rebuilt.tombstones += 1
+
+    def take_detections(self, data: bytes) -> None:
         result = Detections.model_validate_json(data)
-        if result.provenance.id not in erased and _begin(catalog, result.provenance):
-            mark_stored(catalog, result.provenance, now)
-            catalog.images.mark_detected(result.provenance.id, Found.summary_of(result))
-            rebuilt.detected += 1
-        else:
-            rebuilt.ignored += 1
-    for data in _read(store, keys.FRAMES, progress):
-        provenance = Provenance.model_validate_json(data)
-        if provenance.id not in erased and _begin(catalog, provenance):
-            rebuilt.stored += mark_stored(catalog, provenance, now)
-        else:
-            rebuilt.ignored += 1
-    for data in _read(store, keys.DROPPED, progress):
-        provenance = Provenance.model_validate_json(data)
-        if provenance.id not in erased and _begin(catalog, provenance):
-            rebuilt.dropped += mark_dropped(catalog, provenance)
-        else:
-            rebuilt.ignored += 1
-    return rebuilt
+        if self._begins(result.provenance):
+            mark_stored(self._catalog, result.provenance, self._now)
+            found = Found.summary_of(result, write_safe_look(result))
+            self._catalog.images.mark_detected(result.provenance.id, found)
+            self.rebuilt.detected += 1
 
+    def take_frame(self, data: bytes) -> None:
+        provenance = Provenance.model_validate_json(data)
+        if self._begins(provenance):
+            self.rebuilt.stored += mark_stored(self._catalog, provenance, self._now)
 
-def _begin(catalog: Catalog, provenance: Provenance) -> bool:
-    """Whether the pair of source and bytes is this image's, which has no row yet."""
-    new = NewImage(
-        id=provenance.id,
-        source=provenance.source,
-        sha256_received=provenance.sha256_received,
-        captured_at=provenance.captured_at,
-    )
-    row = catalog.images.begin(new, provenance.captured_at)
-    return row.id == provenance.id and row.state == "storing"
+    def take_dropped(self, data: bytes) -> None:
+        provenance = Provenance.model_validate_json(data)
+        if self._begins(provenance):
+            self.rebuilt.dropped += mark_dropped(self._catalog, provenance)
+
+    def _begins(self, provenance: Provenance) -> bool:
+        """Whether the pair of source and bytes is this image's, and has no row yet."""
+        pair = (provenance.source, provenance.sha256_received)
+        new = NewImage(provenance.id, *pair, provenance.captured_at)
+        if pair not in self._erased:
+            row = self._catalog.images.begin(new, provenance.captured_at)
+            if row.id == provenance.id and row.state == ImageState.STORING:
+                return True
+        self.rebuilt.ignored += 1
+        return False
 
 
 def _read(store: ObjectStore, prefix: str, progress: Progress) -> Iterator[bytes]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from pipeline import keys
+from pipeline.catalog.drops import DropFilter
 from pipeline.errors import ObjectMissing, UserError
 from pipeline.ingest import announce, mark_stored
 from pipeline.logs import get_logger
-from pipeline.records import Provenance
+from pipeline.records import ImageState, Provenance
 from services.maintenance.context import MaintenanceContext
 
 log = get_logger(__name__)
@@ -20,14 +23,25 @@ def restore_drop(context: MaintenanceContext, image_id: str) -> None:
         frame = context.store.get(keys.dropped(image_id))
         mark = context.store.get(keys.dropped_mark(image_id))
     except ObjectMissing:
-        raise UserError(
-            f"{image_id} cannot be restored: its bytes are gone; see: traboule drops list"
-        ) from None
+        raise UserError(_why_not(context, image_id)) from None
     context.store.put(keys.frame(image_id), frame)
     context.store.put(keys.frame_mark(image_id), mark)
     provenance = Provenance.model_validate_json(mark.data)
-    mark_stored(context.catalog, provenance, context.clock())
+    if not mark_stored(context.catalog, provenance, context.clock()):
+        log.warning("restored, but its row did not wait for it", image=image_id)
     context.store.delete(keys.dropped_mark(image_id))
     context.store.delete(keys.dropped(image_id))
     announce(context.publish, image_id)
     log.info("restored", image=image_id)
+
+
+def _why_not(context: MaintenanceContext, image_id: str) -> str:
+    row = context.catalog.images.get(image_id)
+    if row is None or row.state in {ImageState.DROPPED, ImageState.EXPIRED}:
+        return f"{image_id} cannot be restored: its bytes are gone; see: traboule drops list"
+    until = row.captured_at + timedelta(seconds=1)
+    wanted = DropFilter(camera=row.source, since=row.captured_at, until=until)
+    listed = context.catalog.drops.search(wanted)
+    was_dropped = any(drop.image_id == image_id for drop in listed)
+    told = "was restored already" if was_dropped else "cannot be restored: it was kept"
+    return f"{image_id} {told}; see: traboule images show {image_id}"

@@ -10,16 +10,17 @@ from pipeline.catalog.images import ImageFilter
 from pipeline.ingest import announce, mark_dropped, mark_stored
 from pipeline.logs import get_logger
 from pipeline.records import ImageState, Provenance
-from services.maintenance.context import MaintenanceContext
+from services.maintenance.context import MaintenanceContext, left_for_the_next_sweep
 from services.maintenance.erasure import repeat_deletes
-from services.maintenance.expiry import expire_dropped, expire_frames, images_below
+from services.maintenance.expiry import expire_dropped, expire_frames, states_below
 
 log = get_logger(__name__)
 
 
 def sweep(context: MaintenanceContext) -> None:
     for step in SWEEPS:
-        step(context)
+        with left_for_the_next_sweep(step.__name__):
+            step(context)
 
 
 def complete_storing(context: MaintenanceContext) -> None:
@@ -28,8 +29,9 @@ def complete_storing(context: MaintenanceContext) -> None:
     storing = ImageFilter(states=(ImageState.STORING,), limit=None)
     for row in context.catalog.images.search(storing):
         if row.updated_at <= before:
-            outcome = _complete(context, row.id)
-            log.info("half-stored frame", image=row.id, now=outcome)
+            with left_for_the_next_sweep(row.id):
+                outcome = _complete(context, row.id)
+                log.info("half-stored frame", image=row.id, now=outcome)
 
 
 def _complete(context: MaintenanceContext, image_id: str) -> str:
@@ -48,12 +50,12 @@ def _complete(context: MaintenanceContext, image_id: str) -> str:
 
 def complete_restores(context: MaintenanceContext) -> None:
     """Near-duplicates whose restoring was cut off after their mark lay in raw/frames/."""
-    for image_id in images_below(context, keys.FRAMES):
-        row = context.catalog.images.get(image_id)
+    for image_id, state in states_below(context, keys.FRAMES).items():
         mark = keys.frame_mark(image_id)
-        if row is not None and row.state == ImageState.DROPPED and context.store.exists(mark):
-            mark_stored(context.catalog, _read(context, mark), context.clock())
-            announce(context.publish, image_id)
+        if state is ImageState.DROPPED and context.store.exists(mark):
+            with left_for_the_next_sweep(image_id):
+                mark_stored(context.catalog, _read(context, mark), context.clock())
+                announce(context.publish, image_id)
 
 
 def announce_waiting(context: MaintenanceContext) -> None:
@@ -65,6 +67,10 @@ def announce_waiting(context: MaintenanceContext) -> None:
             return
 
 
+def remove_leftovers(context: MaintenanceContext) -> None:
+    context.store.remove_leftovers()
+
+
 def forget_drops(context: MaintenanceContext) -> None:
     listed = timedelta(days=context.settings.drops_listed_days)
     context.catalog.drops.forget_before(context.clock() - listed)
@@ -74,12 +80,14 @@ def _read(context: MaintenanceContext, key: str) -> Provenance:
     return Provenance.model_validate_json(context.store.get(key).data)
 
 
+# What must not wait comes first: unblurred pictures and erased ones.
 SWEEPS: tuple[Callable[[MaintenanceContext], None], ...] = (
+    expire_frames,
+    expire_dropped,
     repeat_deletes,
+    remove_leftovers,
     complete_storing,
     complete_restores,
     announce_waiting,
-    expire_frames,
-    expire_dropped,
     forget_drops,
 )

@@ -10,5 +10,4 @@ class SchedulerSettings(BaseSettings):
 
     slots_per_host: int = 3  # polls at once against one host
     slots_on_loopback: int = 64  # this machine need not be spared
-    lease_s: float = 45.0  # a poll without an outcome by then is counted as expired
-    polls_per_tick: int = 100
+    lease_s: float = 45.0  # for waiting, and again for polling; then it is counted as expired

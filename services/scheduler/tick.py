@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import ipaddress
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from pipeline.broker import Publish
 from pipeline.cadence import due_after_failure
 from pipeline.catalog import Catalog
-from pipeline.catalog.cameras import PollEnd
+from pipeline.catalog.cameras import PollEnd, camera_of
 from pipeline.catalog.tables import CameraRow
 from pipeline.errors import BrokerError
 from pipeline.logs import get_logger
 from pipeline.messages import PollDue
-from pipeline.records import Camera, Outcome
+from pipeline.records import Outcome
 from pipeline.storage import ObjectStore
 from services.scheduler.settings import SchedulerSettings
 
@@ -36,17 +38,32 @@ def tick(context: SchedulerContext) -> int:
     now = context.clock()
     for row in context.catalog.cameras.with_lapsed_lease(now):
         _count_expired(context, row, now)
-    due = context.catalog.cameras.due(now, context.settings.polls_per_tick)
+    return sum(_poll_host(context, host, now) for host in context.catalog.cameras.due_hosts(now))
+
+
+def _poll_host(context: SchedulerContext, host: str, now: datetime) -> int:
+    """Polls for the host's longest due cameras, as many as it has slots free."""
+    slots = _slots_for(host, context.settings)
+    free = context.catalog.slots.free(host, slots, now)
+    due = context.catalog.cameras.due(host, now, limit=free)
     return sum(_send_poll(context, row, now) for row in due)
 
 
+def count_lost_polls(context: SchedulerContext) -> None:
+    """For a process that knows nobody polls now: the leases it finds were left by a dead one."""
+    now = context.clock()
+    for row in context.catalog.cameras.leased_all():
+        end = PollEnd(Outcome.EXPIRED, now, now, "the pipeline stopped during the poll")
+        context.catalog.cameras.finish(row.id, row.lease_token or "", end)
+    context.catalog.slots.release_all()
+
+
 def _count_expired(context: SchedulerContext, row: CameraRow, now: datetime) -> None:
-    camera = Camera.model_validate(row.record)
     end = PollEnd(
         outcome=Outcome.EXPIRED,
         reason=f"no outcome within {context.settings.lease_s:.0f} s",
         at=now,
-        due_at=due_after_failure(camera, now, row.failures + 1),
+        due_at=due_after_failure(camera_of(row), now, row.failures + 1),
         failed=True,
     )
     if context.catalog.cameras.finish(row.id, row.lease_token or "", end):
@@ -73,6 +90,9 @@ def _send_poll(context: SchedulerContext, row: CameraRow, now: datetime) -> bool
 
 
 def _slots_for(host: str, settings: SchedulerSettings) -> int:
-    name = host.rpartition(":")[0] or host
-    loopback = name in {"localhost", "[::1]"} or name.startswith("127.")
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        loopback = ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        loopback = name == "localhost"
     return settings.slots_on_loopback if loopback else settings.slots_per_host

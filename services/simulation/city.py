@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.simulation.drawing import draw
+from services.simulation.folder import JPEG, PictureFolder
 from services.simulation.geometry import build_camera
 from services.simulation.scene import build_scene
 from services.simulation.truth import Truth, find_objects
@@ -22,7 +23,8 @@ QUALITY = 85  # JPEG
 class Frame:
     """What a camera shows during one refresh. Pictures from a folder have no known truth."""
 
-    jpeg: bytes
+    picture: bytes
+    content_type: str
     number: int
     etag: str
     shown_since: float  # seconds since 1970
@@ -31,21 +33,28 @@ class Frame:
 
 @dataclass(frozen=True)
 class CityCamera:
-    """One camera of the list. Like many real ones, some send no validators (ETag, date)."""
+    """One camera of the list. Like many real ones, some send no validators (ETag, date).
+
+    Whoever is seen by a camera that is not `drawn` may be a real person. `remark` says what it
+    shows, where its name does not.
+    """
 
     id: str
     name: str
     latitude: float
     longitude: float
     validators: bool
+    drawn: bool = True
+    remark: str = ""
 
 
 class City:
-    """Drawn cameras `sim-1`, `sim-2`, … and one `folder-1`, … per folder of JPEGs.
+    """Drawn cameras `sim-1`, `sim-2`, … and one `folder-1`, … per folder of pictures.
 
     Odd drawn cameras see the day and send validators, even ones see the night and send none. A
     drawn camera's frames are numbered from 1970 on, so that a city started again goes on where it
     was; a folder is shown from its first picture (by name), and from the start after its last.
+    FileNotFoundError for a folder that is not there or has no picture.
     """
 
     def __init__(
@@ -63,7 +72,7 @@ class City:
         for number in range(1, cameras + 1):
             self._views[f"sim-{number}"] = _DrawnView(seed, number)
         for number, folder in enumerate(folders, 1):
-            self._views[f"folder-{number}"] = _FolderView(folder, number)
+            self._views[f"folder-{number}"] = _FolderView(PictureFolder(folder), number)
         # One at a time: polls that come together must not draw the same street twice.
         self._drawing = threading.Lock()
         self._shown: dict[str, Frame] = {}
@@ -85,10 +94,8 @@ class City:
         if self._is_stale(camera_id, number):
             with self._drawing:
                 if self._is_stale(camera_id, number):
-                    jpeg, truth = view.show(number)
-                    etag = f'"{hashlib.sha256(jpeg).hexdigest()[:16]}"'
                     shown_since = since + number * self.refresh_s
-                    self._shown[camera_id] = Frame(jpeg, number, etag, shown_since, truth)
+                    self._shown[camera_id] = view.show(number, shown_since)
         return self._shown[camera_id]
 
     def _is_stale(self, camera_id: str, number: int) -> bool:
@@ -109,27 +116,32 @@ class _DrawnView:
             validators=not self._night,
         )
 
-    def show(self, number: int) -> tuple[bytes, Truth]:
+    def show(self, number: int, since: float) -> Frame:
         scene = build_scene(self._view, number, night=self._night)
         jpeg = io.BytesIO()
         draw(scene, noise_seed=number).save(jpeg, "JPEG", quality=QUALITY)
-        return jpeg.getvalue(), Truth(number, not self._night, find_objects(scene))
+        picture = jpeg.getvalue()
+        truth = Truth(number, not self._night, find_objects(scene))
+        return Frame(picture, JPEG, number, _tag(picture), since, truth)
 
 
 class _FolderView:
-    def __init__(self, folder: Path, number: int) -> None:
-        self._pictures = sorted(
-            path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg")
-        )
-        if not self._pictures:
-            raise FileNotFoundError(f"no JPEG in {folder}")
+    def __init__(self, folder: PictureFolder, number: int) -> None:
+        self._folder = folder
         self.camera = CityCamera(
             id=f"folder-{number}",
-            name=f"Pictures of {folder.name}",
+            name=f"Pictures of {folder.path.name}",
             latitude=45.767,
             longitude=4.834,
             validators=False,
+            drawn=False,
+            remark=folder.describe(),
         )
 
-    def show(self, number: int) -> tuple[bytes, None]:
-        return self._pictures[number % len(self._pictures)].read_bytes(), None
+    def show(self, number: int, since: float) -> Frame:
+        picture, content_type = self._folder.read(number)
+        return Frame(picture, content_type, number, _tag(picture), since, None)
+
+
+def _tag(picture: bytes) -> str:
+    return f'"{hashlib.sha256(picture).hexdigest()[:16]}"'

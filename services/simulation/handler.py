@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 
 from services.simulation.city import Frame
+from services.simulation.folder import JPEG, PNG
 from services.simulation.misbehaviour import (
     RETRY_AFTER_S,
     Misbehaviour,
@@ -27,7 +28,7 @@ from services.simulation.misbehaviour import (
 if TYPE_CHECKING:
     from services.simulation.server import CityServer
 
-JPEG, PNG, JSON = "image/jpeg", "image/png", "application/json"
+JSON = "application/json"
 LONGEST_COMMAND_BYTES = 100
 
 
@@ -109,14 +110,14 @@ class CityHandler(BaseHTTPRequestHandler):
             return
         frame = self.server.frame(camera_id)
         if not self.server.city.camera(camera_id).validators:
-            self._send(HTTPStatus.OK, frame.jpeg, JPEG)
+            self._send_frame(frame)
             return
         shown = formatdate(frame.shown_since, usegmt=True)
         validators = {"ETag": frame.etag, "Last-Modified": shown}
         if self._has(frame):
             self._send(HTTPStatus.NOT_MODIFIED, headers=validators)
         else:
-            self._send(HTTPStatus.OK, frame.jpeg, JPEG, headers=validators)
+            self._send_frame(frame, validators)
 
     def _has(self, frame: Frame) -> bool:
         """Whether the client says that it holds this frame; an ETag outweighs a date."""
@@ -129,17 +130,17 @@ class CityHandler(BaseHTTPRequestHandler):
         return int(frame.shown_since) <= held.timestamp()
 
     def _misbehave(self, kind: Misbehaviour, camera_id: str) -> None:
-        def jpeg() -> bytes:
-            return self.server.frame(camera_id).jpeg
+        def frame() -> Frame:
+            return self.server.frame(camera_id)
 
         answers: dict[Misbehaviour, Callable[[], None]] = {
             Misbehaviour.NOT_MODIFIED: lambda: self._send(HTTPStatus.NOT_MODIFIED),
-            Misbehaviour.SAME_BYTES: lambda: self._send(HTTPStatus.OK, jpeg(), JPEG),
+            Misbehaviour.SAME_BYTES: lambda: self._send_frame(frame()),
             Misbehaviour.PLACEHOLDER: lambda: self._send(HTTPStatus.OK, draw_placeholder(), JPEG),
-            Misbehaviour.TRUNCATED: lambda: self._send(HTTPStatus.OK, truncate(jpeg()), JPEG),
-            Misbehaviour.SLOW: lambda: self._send_late(jpeg()),
+            Misbehaviour.TRUNCATED: lambda: self._send_cut(frame()),
+            Misbehaviour.SLOW: lambda: self._send_late(frame()),
             Misbehaviour.DRIPPED_HEADERS: self._drip_headers,
-            Misbehaviour.DRIPPED_BODY: lambda: self._drip_body(jpeg()),
+            Misbehaviour.DRIPPED_BODY: lambda: self._drip_body(frame()),
             Misbehaviour.STALLED: self._stall,
             Misbehaviour.NOT_FOUND: lambda: self.send_error(HTTPStatus.NOT_FOUND),
             Misbehaviour.SERVER_ERROR: lambda: self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR),
@@ -153,18 +154,24 @@ class CityHandler(BaseHTTPRequestHandler):
         }
         answers[kind]()
 
-    def _send_late(self, jpeg: bytes) -> None:
+    def _send_frame(self, frame: Frame, validators: dict[str, str] | None = None) -> None:
+        self._send(HTTPStatus.OK, frame.picture, frame.content_type, headers=validators)
+
+    def _send_cut(self, frame: Frame) -> None:
+        self._send(HTTPStatus.OK, truncate(frame.picture), frame.content_type)
+
+    def _send_late(self, frame: Frame) -> None:
         if not self.server.closing.wait(self.server.pace.slow_s):
-            self._send(HTTPStatus.OK, jpeg, JPEG)
+            self._send_frame(frame)
 
     def _drip_headers(self) -> None:
         self.close_connection = True
         self._drip(b"HTTP/1.1 200 OK\r\n" + b"X-Padding: drip\r\n" * 1000)
 
-    def _drip_body(self, jpeg: bytes) -> None:
+    def _drip_body(self, frame: Frame) -> None:
         self.close_connection = True
-        self._start(HTTPStatus.OK, len(jpeg), JPEG)
-        self._drip(jpeg)
+        self._start(HTTPStatus.OK, len(frame.picture), frame.content_type)
+        self._drip(frame.picture)
 
     def _drip(self, content: Iterable[int]) -> None:
         ends = time.monotonic() + self.server.pace.patience_s

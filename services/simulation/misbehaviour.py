@@ -47,9 +47,9 @@ class Pace:
     patience_s: float = 60.0  # how long a drip or a silence lasts
 
 
-def truncate(jpeg: bytes) -> bytes:
-    """The first two thirds of a JPEG: no end-of-image marker."""
-    return jpeg[: len(jpeg) * 2 // 3]
+def truncate(picture: bytes) -> bytes:
+    """The first two thirds: of a JPEG, without its end-of-image marker."""
+    return picture[: len(picture) * 2 // 3]
 
 
 @functools.cache

@@ -8,7 +8,7 @@ import typer
 
 from pipeline.errors import UserError
 from pipeline.records import ImageState
-from traboule.access import existing_data
+from traboule.access import check_camera, existing_data
 from traboule.options import (
     CameraOption,
     DataOption,
@@ -18,8 +18,9 @@ from traboule.options import (
     SinceOption,
     UntilOption,
     YesOption,
+    one_of,
 )
-from traboule.printing import Column, print_json, print_records, print_whole
+from traboule.printing import Column, by_count, print_json, print_records, print_whole
 from traboule.questions import confirm
 
 if TYPE_CHECKING:
@@ -55,7 +56,12 @@ def list_images(  # one for each option
     label: LabelOption = None,
     state: Annotated[
         ImageState | None,
-        typer.Option("--state", metavar="STATE", help="detected, stored, quarantined, …"),
+        typer.Option(
+            "--state",
+            parser=one_of(ImageState),
+            metavar="STATE",
+            help="detected, stored, quarantined, …",
+        ),
     ] = None,
     limit: LimitOption = 50,
     data: DataOption = None,
@@ -67,6 +73,7 @@ def list_images(  # one for each option
     states = KEPT if state is None else (state,)
     wanted = ImageFilter(camera, since, until, label, states, limit)
     with existing_data(data) as workspace:
+        check_camera(workspace, camera)
         records = [_describe(row) for row in workspace.catalog.images.search(wanted)]
     print_records(records, LISTED, as_json=as_json, none="no such images")
 
@@ -123,6 +130,7 @@ def delete(
 
 
 def _describe(row: ImageRow) -> dict[str, object]:
+    was_looked_at = row.state == ImageState.DETECTED
     return {
         "id": row.id,
         "camera": row.source,
@@ -131,7 +139,7 @@ def _describe(row: ImageRow) -> dict[str, object]:
         "reason": row.reason,
         "width": row.width,
         "height": row.height,
-        "faces": row.faces,
-        "vehicles": row.vehicles,
-        "labels": {one.label: one.count for one in sorted(row.labels, key=lambda one: one.label)},
+        "faces": row.faces if was_looked_at else None,
+        "vehicles": row.vehicles if was_looked_at else None,
+        "labels": by_count({one.label: one.count for one in row.labels}),
     }

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline.errors import UserError
-from traboule.access import existing_data
+from traboule.access import check_camera, existing_data
 from traboule.options import (
     MAX_LIMIT,
     CameraOption,
@@ -46,8 +46,11 @@ def write(  # one for each option
 
     wanted = ImageFilter(camera=camera, since=since, until=until, label=label, limit=limit)
     with existing_data(data) as workspace:
+        check_camera(workspace, camera)
         folder = workspace.data or Path.cwd()
         sheet = make_sheet(workspace.catalog, workspace.store, wanted)
+        if not sheet.matching:
+            raise UserError("no such images, so no sheet is written; see: traboule images list")
         path = write_sheet(sheet, (out or folder / "sheet.html").expanduser().absolute())
     typer.echo(path)
     if open_it and typer.launch(path.as_uri()) != 0:

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.errors import UserError
+from traboule.durations import format_seconds
+from traboule.new_camera import MIN_EVERY_S
 from traboule.options import parse_seconds
 
 if TYPE_CHECKING:
+    from services.simulation.city import CityCamera
     from services.simulation.server import CityServer
 
 LOOPBACK = "127.0.0.1"
@@ -32,9 +35,7 @@ def simulate(
         list[Path] | None,
         typer.Option(
             metavar="DIR",
-            exists=True,
-            file_okay=False,
-            help="A folder whose JPEGs, by name, are one more camera; may be repeated.",
+            help="A folder whose JPEGs and PNGs, by name, are one more camera; may be repeated.",
         ),
     ] = None,
 ) -> None:
@@ -43,7 +44,7 @@ def simulate(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with _serve(cameras, parse_seconds(refresh, "--refresh"), tuple(folder or ()), port) as server:
-        _introduce(server, refresh)
+        introduce(server, refresh)
         stop.wait()
     typer.echo("the city is closed")
 
@@ -55,7 +56,7 @@ def _serve(cameras: int, refresh_s: float, folders: tuple[Path, ...], port: int)
     try:
         city = City(cameras, refresh_s=refresh_s, folders=folders)
     except FileNotFoundError as error:
-        raise UserError(str(error)) from None
+        raise UserError(f"{error}; see --folder") from None
     if not city.camera_ids:
         raise UserError("a city without cameras: ask for some with --cameras or --folder")
     try:
@@ -66,14 +67,24 @@ def _serve(cameras: int, refresh_s: float, folders: tuple[Path, ...], port: int)
         ) from None
 
 
-def _introduce(server: CityServer, refresh: str) -> None:
+def introduce(server: CityServer, refresh: str) -> None:
     cameras = [server.city.camera(camera_id) for camera_id in server.city.camera_ids]
     for camera in cameras:
-        typer.echo(f"{server.camera_url(camera.id)}  {camera.name}")
-    first = server.camera_url(cameras[0].id)
+        told = f"{camera.name}: {camera.remark}" if camera.remark else camera.name
+        typer.echo(f"{server.camera_url(camera.id)}  {told}")
     typer.echo(
         f"\na new image every {refresh}; misbehave with: "
-        f"curl -X PUT -d truncated {server.url}/misbehave/{cameras[0].id}\n"
-        f"add one:  traboule cameras add my-street {first} --every {refresh} --policy keep "
-        "--detectors haar,moving-object\nCtrl-C ends it."
+        f"curl -X PUT -d truncated {server.url}/misbehave/{cameras[0].id}"
     )
+    for drawn, new_id in ((True, "my-street"), (False, "my-pictures")):
+        first = next((camera for camera in cameras if camera.drawn == drawn), None)
+        if first is not None:
+            typer.echo(f"add one:  {_say_how_to_add(server, first, new_id)}")
+    typer.echo("Ctrl-C ends it.")
+
+
+def _say_how_to_add(server: CityServer, camera: CityCamera, new_id: str) -> str:
+    """Photographs show real people: for those the defaults, which blur faces, are right."""
+    every = format_seconds(max(server.city.refresh_s, MIN_EVERY_S))
+    command = f"traboule cameras add {new_id} {server.camera_url(camera.id)} --every {every}"
+    return f"{command} --policy keep --detectors haar,moving-object" if camera.drawn else command

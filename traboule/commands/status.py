@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from traboule.access import existing_data
-from traboule.durations import format_seconds
+from traboule.durations import format_roughly, format_seconds
 from traboule.options import DataOption, JsonOption
 from traboule.printing import Column, print_json, print_records, show
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 LISTED = (
     Column("id", "camera", whole=True),
     Column("health"),
-    Column("outcome", "last poll"),
-    Column("lag", "lag", align="right"),
+    Column("outcome"),
+    Column("lag", "last poll", align="right"),
     Column("images", align="right"),
     Column("kept_at", "last kept", whole=True, wide=True),
     Column("told", "remark"),
@@ -47,19 +47,22 @@ def show_status(data: DataOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"time": now, "data": str(folder) if folder else None, **asdict(status)})
         return
+    is_idle = folder is not None and status.live is None  # elsewhere nobody can tell
+    if is_idle:
+        typer.echo("no run is at work: nothing is polled (begin one: traboule run)\n")
     none = "no cameras yet; add some: traboule cameras discover grandlyon"
-    records = [_describe(camera) for camera in status.cameras]
+    records = [_describe(camera, is_idle=is_idle) for camera in status.cameras]
     print_records(records, LISTED, as_json=False, none=none)
     for line in _tell(status):
         typer.echo(line)
 
 
-def _describe(camera: CameraStatus) -> dict[str, object]:
+def _describe(camera: CameraStatus, *, is_idle: bool) -> dict[str, object]:
     return {
         "id": camera.id,
         "health": camera.health.value,
         "outcome": camera.outcome,
-        "lag": _show_lag(camera),
+        "lag": _show_age(camera) if is_idle else _show_lag(camera),
         "images": camera.images,
         "kept_at": camera.kept_at,
         "told": _remark(camera),
@@ -74,18 +77,19 @@ def _remark(camera: CameraStatus) -> str:
 
 
 def _show_lag(camera: CameraStatus) -> str:
-    """In a unit that fits, beside how often the camera is polled."""
+    """How long ago the last poll was, beside how often the camera is polled."""
     if camera.lag_s is None or camera.health.value == "paused":
         return ""
-    every = format_seconds(camera.every_s)
-    for size_s, unit in ((86_400, "d"), (3600, "h"), (60, "m")):
-        if camera.lag_s >= 2 * size_s:
-            return f"{camera.lag_s / size_s:.0f}{unit} of {every}"
-    return f"{camera.lag_s:.0f}s of {every}"
+    return f"{format_roughly(camera.lag_s)} of {format_seconds(camera.every_s)}"
+
+
+def _show_age(camera: CameraStatus) -> str:
+    """Without a run the interval says nothing."""
+    return "" if camera.lag_s is None else f"{format_roughly(camera.lag_s)} ago"
 
 
 def _tell(status: Status) -> list[str]:
-    lines = ["", f"at work: {status.live}" if status.live else "no run is at work"]
+    lines = ["", f"at work: {status.live}"] if status.live else [""]
     counted = (f"{number} {STAGES[state]}" for state, number in status.images.items() if number)
     lines.append(f"images: {', '.join(counted) or 'none yet'}")
     for state, reasons in status.reasons.items():

@@ -55,7 +55,10 @@ def test_host_that_does_not_say_it_is_local(host: str) -> None:
 
 
 def test_mapped_private_address_is_not_global() -> None:
-    assert not is_global("::ffff:127.0.0.1")
+    for hidden in ("::ffff:127.0.0.1", "2002:7f00:1::", "64:ff9b::7f00:1", "::127.0.0.1", "::1"):
+        assert not is_global(hidden)
+    for other in ("fec0::1", "ff02::1", "fe80::1", "224.0.0.1", "240.0.0.1"):
+        assert not is_global(other)
     assert is_global("::ffff:8.8.8.8")
 
 

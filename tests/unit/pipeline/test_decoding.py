@@ -6,7 +6,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import ExifTags, Image, ImageDraw, ImageOps
 
 from pipeline.decoding import (
     DecodeLimits,
@@ -218,3 +218,20 @@ def test_conditions_are_the_mean_and_the_spread_of_the_greys() -> None:
     image.paste(150, (0, 0, 50, 100))
     conditions = measure_conditions(image)
     assert (conditions.brightness, conditions.contrast) == (100.0, 50.0)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied_to_size_and_pixels(orientation: int) -> None:
+    """As a viewer would: the stored orientation undone."""
+    upright = Image.new("L", (320, 200))
+    ImageDraw.Draw(upright).rectangle((0, 0, 100, 60), fill=255)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    file = BytesIO()
+    upright.save(file, "JPEG", quality=95, exif=exif)
+    shown = ImageOps.exif_transpose(Image.open(BytesIO(file.getvalue())))
+    header = read_header(file.getvalue(), DecodeLimits())
+    assert (header.width, header.height) == shown.size
+    grey = reduced_grey(file.getvalue(), header)
+    expected = np.asarray(shown.resize(grey.size), np.int16)
+    assert np.abs(np.asarray(grey, np.int16) - expected).mean() < 3

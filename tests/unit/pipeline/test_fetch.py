@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import base64
 import gzip
 import socket
 import threading
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +30,18 @@ def test_request_says_who_asks_and_wants_no_compression(serve: Serve) -> None:
     assert b"user-agent: traboule/test\r\n" in request
     assert b"accept-encoding: identity\r\n" in request
     assert b"if-none-match" not in request
+
+
+def test_credentials_are_those_of_the_address_and_never_of_netrc(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password of-netrc\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    server = serve(reply(b""))
+    fetch(server.url)
+    assert b"authorization" not in server.requests[0].lower()
+    fetch(f"http://me:secret@{server.address}/")
+    assert base64.b64encode(b"me:secret") in server.requests[1]
 
 
 def test_conditional_get_sends_the_validators_and_takes_304(serve: Serve) -> None:

@@ -35,6 +35,11 @@ def test_what_a_killed_process_left_half_written_is_removed_after_an_hour(tmp_pa
     assert new.exists()
 
 
+def test_store_is_nobody_elses(tmp_path: Path) -> None:
+    FolderStore(tmp_path / "store")
+    assert (tmp_path / "store").stat().st_mode & 0o077 == 0
+
+
 def test_put_killed_in_the_middle_leaves_the_old_object(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     store.put("sources/a.json", StoredObject(b"old", JSON))

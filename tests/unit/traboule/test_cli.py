@@ -2,10 +2,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 
+from tests.factories import MORNING, Wanted, make_camera, make_image
+from traboule.workspace import Workspace
+
 HEAVY = ("celery", "cv2", "onnxruntime", "PIL", "sqlalchemy", "numpy", "alembic", "jinja2")
+ONLY_FOR_WORK = (
+    *("PIL", "numpy", "scipy", "imagehash", "cv2", "onnxruntime"),
+    *("celery", "requests", "alembic", "jinja2"),
+)
 LOADED = """
 import sys
 from traboule.__main__ import run_command
@@ -42,6 +50,37 @@ def test_help_imports_nothing_heavy(command: list[str]) -> None:
     )
     assert "Usage: traboule" in ran.stdout
     assert ran.stderr.split() == ["0"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["images", "list"],
+        ["images", "show", "IMAGE"],
+        ["drops", "list"],
+        ["cameras", "list"],
+        ["status"],
+        ["models", "list"],
+    ],
+)
+def test_looking_imports_nothing_that_only_work_needs(
+    command: list[str], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_camera(workspace)
+    image = make_image(workspace, Wanted())
+    make_image(workspace, Wanted(at=MORNING + timedelta(minutes=1), state="dropped"))
+    assert workspace.data is not None
+    monkeypatch.setenv("TRABOULE_DATA", str(workspace.data))
+    monkeypatch.delenv("PIPELINE_CATALOG_URL", raising=False)
+    words = [image if word == "IMAGE" else word for word in command]
+    ran = subprocess.run(
+        [sys.executable, "-c", LOADED, ",".join(ONLY_FOR_WORK), *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.stdout
+    assert ran.stderr.splitlines()[-1] == "0"
 
 
 def test_help_names_every_command() -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from traboule.durations import format_seconds, parse_duration
+from traboule.durations import format_roughly, format_seconds, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,11 @@ def test_duration_out_of_bounds_is_refused(text: str) -> None:
 )
 def test_seconds_are_written_in_their_largest_whole_unit(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0s"), (119, "119s"), (240, "4m"), (26 * 3600, "26h"), (200_000, "2d")],
+)
+def test_rough_duration_is_in_a_unit_that_fits(seconds: float, text: str) -> None:
+    assert format_roughly(seconds) == text

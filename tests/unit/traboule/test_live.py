@@ -133,8 +133,9 @@ def test_plain_lines_come_every_so_often() -> None:
 
 def test_description_names_every_count() -> None:
     assert describe(PROGRESS) == (
-        "19 polls, 5 kept, 9 same-bytes, 3 unreachable, 2 near-duplicate, 7 car, 4 person, "
-        "3 moving-object, 2 bus, 1 face, 2 waiting for detection, 1 quarantined"
+        "19 polls, 5 kept, 9 same-bytes, 3 unreachable, 2 near-duplicate, "
+        "car 7 · person 4 · moving-object 3 · bus 2 · face 1, "
+        "2 waiting for detection, 1 quarantined"
     )
 
 

@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from pipeline.errors import UserError
 from tests.factories import make_camera
@@ -46,6 +48,36 @@ def test_a_setting_that_is_not_valid_is_named(run: Run, monkeypatch: pytest.Monk
     assert ran.status == 1
     assert ran.err.startswith("traboule: PipelineSettings is not valid: broker_url: Field required")
     assert ran.err.count("\n") == 1
+
+
+def test_a_validators_complaint_is_told_without_pydantics_prefix(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(text: str) -> str:
+        raise ValueError(f"{text} is too odd")
+
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(Annotated[str, AfterValidator(refuse)]).validate_python("7")
+    monkeypatch.setattr(front_door, "app", raising(refused.value))
+    assert run().err.endswith(" is not valid: 7 is too odd\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("images", "list", "--state", "odd"),
+        ("drops", "list", "--outcome", "odd"),
+        ("cameras", "add", "rue", "http://example.org/a.jpg", "--policy", "odd"),
+        ("images", "list", "--since", "odd"),
+        ("run", "--for", "odd"),
+    ],
+)
+def test_a_wrong_value_is_told_in_plain_words(run: Run, arguments: tuple[str, ...]) -> None:
+    ran = run(*arguments)
+    assert ran.status == 2
+    assert f"Invalid value for {arguments[-2]}" in ran.err.replace("'", "")
+    assert "'odd' is n" in ran.err
+    assert "Value error" not in ran.err
 
 
 def test_a_data_folder_that_is_a_file_is_a_usage_error(run: Run, tmp_path: Path) -> None:

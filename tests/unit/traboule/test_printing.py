@@ -6,7 +6,15 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from rich.console import Console
 
-from traboule.printing import Column, make_table, print_fields, print_json, print_records, show
+from traboule.printing import (
+    Column,
+    by_count,
+    make_table,
+    print_fields,
+    print_json,
+    print_records,
+    show,
+)
 
 IMAGE = "a-camera-with-a-rather-long-name-20261121T091640Z-8be14bda"
 COLUMNS = (
@@ -75,7 +83,7 @@ def test_json_times_are_utc(capsys: pytest.CaptureFixture[str]) -> None:
         (True, "yes"),
         (0, "0"),
         (62.0, "62"),
-        ({"car": 3, "face": 1}, "car 3, face 1"),
+        ({"car": 3, "face": 1}, "car 3 · face 1"),
         (("yunet", "haar"), "yunet, haar"),
         ("a [red]name[/red]", "a [red]name[/red]"),
         ("\x1b[2Jgone", "�[2Jgone"),
@@ -93,3 +101,9 @@ def test_a_time_is_shown_as_local() -> None:
 def test_fields_are_lines_without_what_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
     print_fields({"id": IMAGE, "reason": "", "headers": {"server": "s"}}, as_json=False)
     assert capsys.readouterr().out == f"id              {IMAGE}\nheaders server  s\n"
+
+
+def test_counts_are_in_one_order_wherever_they_come_from() -> None:
+    counts = {"truck": 2, "car": 586, "bus": 2, "face": 1418}
+    assert show(by_count(counts)) == "face 1418 · car 586 · bus 2 · truck 2"
+    assert list(by_count(dict(reversed(counts.items())))) == list(by_count(counts))

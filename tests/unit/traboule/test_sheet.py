@@ -23,6 +23,7 @@ from pipeline.records import (
     Conditions,
     Detection,
     Detections,
+    ModelIdentity,
     Policy,
     Provenance,
     Thumbnail,
@@ -51,6 +52,7 @@ class City:
     store: WatchedStore
     size: tuple[int, int] = (320, 240)
     count: int = field(default=0)
+    models: tuple[str, ...] = ()
 
     def add_camera(self, camera_id: str, **about: str) -> None:
         record = {"id": camera_id, "url": "http://camera/", **about}
@@ -85,7 +87,7 @@ class City:
         return Detections(
             provenance=_provenance(image, self.size),
             detections=tuple(_box(label, 10 * at) for at, label in enumerate(labels, 1)),
-            models=(),
+            models=tuple(ModelIdentity(name=name, sha256=None, licence="") for name in self.models),
             detected_at=NOON,
             sha256_stored="",
             bytes_stored=1,
@@ -149,7 +151,6 @@ def test_sheet_lists_images_by_camera_newest_first(city: City) -> None:
         "images": 3,
         "cameras": 2,
         "faces blurred": 1,
-        "people": 0,
         "vehicles": 3,
         "moving objects": 1,
     }
@@ -218,6 +219,43 @@ def test_without_a_limit_sixty_are_shown(city: City) -> None:
         city.add_stored("quai")
     sheet = make_sheet(city.catalog, city.store, ImageFilter(limit=None))
     assert (len(sheet.images), sheet.matching) == (60, 61)
+
+
+def test_every_camera_has_its_share(city: City) -> None:
+    quiet = [city.add_stored("quiet") for _ in range(2)]
+    shy = city.add_stored("shy")
+    busy = [city.add_stored("busy") for _ in range(9)]
+    sheet = make_sheet(city.catalog, city.store, ImageFilter(limit=8))
+    assert {camera.id: [image.id for image in camera.images] for camera in sheet.cameras} == {
+        "busy": busy[:-6:-1],
+        "quiet": quiet[::-1],
+        "shy": [shy],
+    }
+    assert sheet.matching == 12
+
+
+def test_more_cameras_than_room_shows_the_newest(city: City) -> None:
+    images = [city.add_stored(camera) for camera in ("a", "b", "c", "d")]
+    sheet = make_sheet(city.catalog, city.store, ImageFilter(limit=2))
+    assert [image.id for image in sheet.images] == images[2:]
+
+
+def test_one_camera_is_shown_alone(city: City) -> None:
+    image = city.add_stored("quai")
+    city.add_stored("pont")
+    sheet = make_sheet(city.catalog, city.store, ImageFilter(camera="quai"))
+    assert [image.id for image in sheet.images] == [image]
+
+
+def test_nothing_found_is_told_of_detectors_that_ran(city: City) -> None:
+    city.models = ("yolox-nano",)
+    city.add_detected("quai", "car")
+    assert make_sheet(city.catalog, city.store, ImageFilter()).totals == {
+        "images": 1,
+        "cameras": 1,
+        "people": 0,
+        "vehicles": 1,
+    }
 
 
 def test_removed_camera_is_credited_from_its_images(city: City) -> None:

@@ -87,6 +87,11 @@ def test_filter_says_how_many_of_how_many() -> None:
     assert describe_filter(sheet) == "1 newest of 3,000 images"
 
 
+def test_filter_says_that_cameras_share_the_room() -> None:
+    sheet = _sheet(_camera(_image("quai-1")), _camera(_image("pont-1")), matching=3000)
+    assert describe_filter(sheet) == "2 of 3,000 images, the newest of each camera"
+
+
 def test_filter_counts_an_image_that_has_gone_as_shown() -> None:
     assert describe_filter(_sheet(_camera(_image("quai-1")), matching=2, gone=1)) == "all 2 images"
 

@@ -46,7 +46,7 @@ def test_summary_counts_polls_and_findings() -> None:
     assert line(told, "Polls") == (
         "10 in 15 s, 3 kept; 4 not-modified, 2 near-duplicate, 1 unreachable"
     )
-    assert line(told, "Found") == "7 car, 2 face"
+    assert line(told, "Found") == "car 7 · face 2"
     assert "sim-1" in told
 
 

@@ -99,6 +99,23 @@ def test_validators_of_an_answer_are_sent_with_the_next_question(tmp_path: Path)
     assert desk.camera.asked[1:] == [Validators('"1"', "yesterday")] * 2
 
 
+def test_validators_of_a_picture_that_was_cut_short_are_forgotten(tmp_path: Path) -> None:
+    whole = draw(1)
+    desk = open_desk(tmp_path, ok(whole[:-600], etag='"1"'), ok(whole, etag='"1"'))
+    assert [desk.poll(), desk.poll()] == [Outcome.TRUNCATED, Outcome.KEPT]
+    assert desk.camera.asked == [Validators(None, None)] * 2
+
+
+def test_lease_runs_from_the_polls_beginning(tmp_path: Path) -> None:
+    desk = open_desk(tmp_path, ok(draw(1)))
+    cameras, now = desk.stages.catalog.cameras, desk.stages.clock()
+    assert cameras.claim("quai", "token", now, now + timedelta(seconds=1))
+    row = cameras.begin_poll("quai", "token", now, now + timedelta(seconds=45))
+    assert row is not None
+    assert row.lease_until == now + timedelta(seconds=45)
+    assert cameras.begin_poll("quai", "token", now + timedelta(seconds=46), now) is None
+
+
 def test_frame_that_could_not_be_stored_is_asked_for_again(tmp_path: Path) -> None:
     desk = open_desk(tmp_path, ok(draw(1), etag='"1"'), ok(draw(1), etag='"1"'))
     full = replace(desk.context, ingest=replace(desk.context.ingest, store=Full()))  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from pipeline.records import Camera, Outcome
 from pipeline.storage import open_store
 from services.scheduler.settings import SchedulerSettings
 from services.scheduler.sources import save_camera
-from services.scheduler.tick import SchedulerContext, tick
+from services.scheduler.tick import SchedulerContext, count_lost_polls, tick
 
 START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 
@@ -128,3 +128,52 @@ def test_two_schedulers_never_poll_twice(desk: Desk) -> None:
     tick(desk.context)
     tick(desk.context)
     assert sorted(message.camera for message in desk.sent) == ["a0", "a1", "a2"]
+
+
+def test_busy_host_does_not_keep_another_hosts_camera_waiting(desk: Desk) -> None:
+    for n in range(150):
+        desk.add(f"a{n}")
+    desk.tick_after(15)
+    desk.add("other", host="elsewhere.example")
+    assert desk.tick_after(15) == ["other"]
+
+
+def test_polls_lost_with_their_process_are_counted_and_due_at_once(desk: Desk) -> None:
+    desk.add("a")
+    desk.tick_after(15)
+    count_lost_polls(desk.context)
+    assert desk.context.catalog.counters.totals() == {"a": {"expired": 1}}
+    row = desk.context.catalog.cameras.get("a")
+    assert row is not None
+    assert row.failures == 0
+    assert desk.tick_after(0) == ["a"]
+
+
+def test_renaming_a_camera_does_not_undo_its_backoff(desk: Desk) -> None:
+    desk.add("a")
+    desk.tick_after(15)
+    far = desk.now + timedelta(hours=1)
+    end = PollEnd(outcome=Outcome.RATE_LIMITED, at=desk.now, due_at=far, failed=True)
+    catalog, store = desk.context.catalog, desk.context.store
+    catalog.cameras.finish("a", desk.sent[0].token, end)
+    camera = Camera(id="a", url="http://h.example/a.jpg", name="Quai")
+    save_camera(catalog, store, camera, desk.now)
+    assert desk.tick_after(600) == []
+    save_camera(catalog, store, camera.model_copy(update={"every_s": 30.0}), desk.now)
+    assert desk.tick_after(30) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("host", "slots"),
+    [
+        ("127.0.0.1:8090", 64),
+        ("[::1]", 64),
+        ("localhost:80", 64),
+        ("127.evil.example", 3),
+        ("city.example", 3),
+    ],
+)
+def test_only_this_machine_is_not_spared(desk: Desk, host: str, slots: int) -> None:
+    for n in range(70):
+        desk.add(f"a{n}", host=host)
+    assert len(desk.tick_after(15)) == slots

@@ -42,7 +42,7 @@ def test_frame_stays_until_the_next_refresh() -> None:
     clock.now += 1
     after = city.frame("sim-1")
     assert after.number == first.number + 1
-    assert after.jpeg != first.jpeg and after.etag != first.etag
+    assert after.picture != first.picture and after.etag != first.etag
     assert after.shown_since == first.shown_since + 10
 
 
@@ -55,9 +55,9 @@ def test_city_started_again_goes_on_where_it_was() -> None:
 
 def test_frame_is_a_jpeg_of_ordinary_size() -> None:
     frame = City(1, clock=Clock()).frame("sim-1")
-    assert frame.jpeg.startswith(b"\xff\xd8") and frame.jpeg.endswith(b"\xff\xd9")
-    assert 50_000 < len(frame.jpeg) < 300_000
-    assert Image.open(io.BytesIO(frame.jpeg)).size == (1280, 720)
+    assert frame.picture.startswith(b"\xff\xd8") and frame.picture.endswith(b"\xff\xd9")
+    assert 50_000 < len(frame.picture) < 300_000
+    assert Image.open(io.BytesIO(frame.picture)).size == (1280, 720)
 
 
 def test_odd_cameras_see_the_day_and_even_ones_the_night() -> None:
@@ -75,15 +75,21 @@ def test_folder_is_shown_in_order_and_again(tmp_path: Path) -> None:
     assert city.camera_ids == ("folder-1",)
     shown = []
     for _ in range(4):
-        shown.append(city.frame("folder-1").jpeg)
+        shown.append(city.frame("folder-1").picture)
         clock.now += 5
     assert shown == [*pictures, pictures[0]]
     assert city.frame("folder-1").truth is None
 
 
 def test_folder_without_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no JPEG"):
+    (tmp_path / "folder.jpg").mkdir()
+    with pytest.raises(FileNotFoundError, match="no JPEG or PNG in"):
         City(0, folders=(tmp_path,))
+
+
+def test_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*/none"):
+        City(0, folders=(tmp_path / "none",))
 
 
 def test_unknown_camera_is_a_key_error() -> None:

@@ -7,9 +7,11 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
+from PIL import Image
 
 from services.simulation.city import City
 from services.simulation.misbehaviour import HUGE_BYTES, Misbehaviour, Pace, draw_placeholder
@@ -40,6 +42,16 @@ def get(server: CityServer, camera_id: str = "sim-1", **headers: str) -> request
     return requests.get(server.camera_url(camera_id), headers=headers, timeout=5)
 
 
+def test_png_of_a_folder_is_sent_as_it_is(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "1.png")
+    with serve(City(0, folders=(tmp_path,)), pace=PACE) as server:
+        answer = get(server, "folder-1")
+        server.misbehave("folder-1", Misbehaviour.SLOW)
+        late = get(server, "folder-1")
+    assert answer.headers["Content-Type"] == late.headers["Content-Type"] == "image/png"
+    assert answer.content == late.content == (tmp_path / "1.png").read_bytes()
+
+
 def read_raw(server: CityServer, *, most: int = 1_000_000) -> bytes:
     """All that comes on one connection, up to `most` bytes."""
     host, port = server.server_address[:2]
@@ -55,7 +67,7 @@ def test_picture_is_the_frame_of_the_moment(server: CityServer, city: City) -> N
     answer = get(server)
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "image/jpeg"
-    assert answer.content == city.frame("sim-1").jpeg
+    assert answer.content == city.frame("sim-1").picture
     assert server.requests["sim-1"] == 1 and not server.sent
 
 
@@ -156,7 +168,7 @@ def test_placeholder_and_truncated_are_complete_answers(server: CityServer, city
     server.misbehave("sim-1", Misbehaviour.TRUNCATED)
     cut = get(server)
     assert cut.status_code == 200 and int(cut.headers["Content-Length"]) == len(cut.content)
-    assert city.frame("sim-1").jpeg.startswith(cut.content)
+    assert city.frame("sim-1").picture.startswith(cut.content)
     assert not cut.content.endswith(b"\xff\xd9")
 
 
@@ -170,7 +182,7 @@ def test_bombs_are_small_answers(server: CityServer, kind: Misbehaviour) -> None
 def test_slow_answer_comes_late_and_whole(server: CityServer, city: City) -> None:
     server.misbehave("sim-1", Misbehaviour.SLOW)
     started = time.monotonic()
-    assert get(server).content == city.frame("sim-1").jpeg
+    assert get(server).content == city.frame("sim-1").picture
     assert time.monotonic() - started >= PACE.slow_s
 
 

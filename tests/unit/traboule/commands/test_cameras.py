@@ -165,7 +165,10 @@ def test_add_saves_what_was_said(run: Run, workspace: Workspace) -> None:
         (("rue", "http://[::1/a.jpg"), "no address"),
         (("rue", "http://a.org:99999/a.jpg"), "no address"),
         (("rue", "https://example.org/a.jpg", "--every", "20"), "such as 20s"),
-        (("rue", "https://example.org/a.jpg", "--every", "0.1s"), "at least 1s"),
+        (
+            ("rue", "https://example.org/a.jpg", "--every", "1.9s"),
+            "at least 2s, for cameras are looked at once a second",
+        ),
         (("rue", "https://example.org/a.jpg", "--policy", "blur"), "anonymise"),
         (("rue", "https://example.org/a.jpg", "--detectors", "yolo9"), "moving-object"),
         (("rue", "https://example.org/a.jpg", "--detectors", ","), "moving-object"),

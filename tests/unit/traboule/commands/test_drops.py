@@ -2,9 +2,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from pipeline import keys
 from pipeline.cadence import utc_now
 from pipeline.catalog.cameras import PollEnd
+from pipeline.catalog.drops import DropFilter
+from pipeline.catalog.images import Found
 from pipeline.records import Outcome
 from tests.factories import MORNING, Wanted, make_camera, make_image
 from tests.unit.traboule.conftest import Run
@@ -78,9 +82,75 @@ def test_restore_moves_the_bytes_into_the_flow(run: Run, workspace: Workspace) -
     assert run("drops", "list", "--restorable", "--json").json == []
 
 
-def test_restore_of_what_is_gone_is_one_line(run: Run, workspace: Workspace) -> None:
+def test_restored_drop_is_listed_as_restored(run: Run, workspace: Workspace) -> None:
     image = make_image(workspace, NEAR)
     run("drops", "restore", image)
+    at = workspace.catalog.drops.search(DropFilter())[0].restored_at
+    assert at is not None
+    assert f"restored {at.astimezone():%Y-%m-%d %H:%M:%S}" in run("drops", "list").out
+
+
+@pytest.mark.parametrize("detected", [False, True])
+def test_restore_of_what_was_restored_says_so(
+    run: Run, workspace: Workspace, detected: bool
+) -> None:
+    image = make_image(workspace, NEAR)
+    run("drops", "restore", image)
+    if detected:
+        workspace.catalog.images.mark_detected(image, Found(MORNING, 0, 0))
+    ran = run("drops", "restore", image)
+    assert (ran.status, ran.err) == (
+        1,
+        f"traboule: {image} was restored already; see: traboule images show {image}\n",
+    )
+
+
+def test_restore_of_what_was_kept_says_so(run: Run, workspace: Workspace) -> None:
+    image = make_image(workspace, Wanted(at=MORNING + timedelta(minutes=1)))
+    make_image(workspace, NEAR)
+    assert "cannot be restored: it was kept" in run("drops", "restore", image).err
+
+
+def test_list_of_an_unknown_camera_is_one_line(run: Run, workspace: Workspace) -> None:
+    ran = run("drops", "list", "--camera", "nobody")
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err == "traboule: no camera 'nobody'; see: traboule cameras list\n"
+
+
+def test_list_of_a_removed_camera_shows_its_drops(run: Run, workspace: Workspace) -> None:
+    fail_a_poll(workspace)
+    workspace.catalog.cameras.remove("pont")
+    assert [
+        drop["outcome"] for drop in run("drops", "list", "--camera", "pont", "--json").json
+    ] == ["timed-out"]
+
+
+def test_list_of_what_is_only_counted_tells_the_count(run: Run, workspace: Workspace) -> None:
+    counters = workspace.catalog.counters
+    for hours in (0, 0, 5):
+        counters.add("pont", "same-bytes", MORNING + timedelta(hours=hours))
+    counters.add("quai", "same-bytes", MORNING)
+    counters.add("quai", "kept", MORNING)
+
+    def told(outcome: str, *options: str) -> str:
+        ran = run("drops", "list", "--outcome", outcome, *options)
+        assert (ran.status, ran.err) == (0, "")
+        return ran.out.removeprefix(f"{outcome} is counted by the hour, not listed: ").rstrip()
+
+    assert told("same-bytes") == "4 polls"
+    assert told("kept") == "1 poll"
+    assert told("not-modified") == "0 polls"
+    assert told("same-bytes", "--camera", "pont") == "3 polls"
+    assert told("same-bytes", "--since", "2026-11-21T10:00Z") == "1 poll"
+    assert told("same-bytes", "--until", "2026-11-21T10:00Z") == "3 polls"
+    ran = run("drops", "list", "--outcome", "same-bytes", "--json")
+    assert ran.json == []
+    assert "4 polls" in ran.err
+
+
+def test_restore_of_what_is_gone_is_one_line(run: Run, workspace: Workspace) -> None:
+    image = make_image(workspace, NEAR)
+    workspace.store.delete(keys.dropped(image))
     ran = run("drops", "restore", image)
     assert ran.status == 1
     assert "its bytes are gone" in ran.err

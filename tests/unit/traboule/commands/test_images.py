@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from pipeline import keys
-from tests.factories import MORNING, Wanted, make_image
+from tests.factories import MORNING, Wanted, make_camera, make_image
 from tests.unit.traboule.conftest import Run
 from traboule.workspace import Workspace
 
@@ -59,7 +59,6 @@ def test_list_filters(run: Run, workspace: Workspace) -> None:
     assert listed("--since", "2026-11-21T09:30Z") == [other, late]
     assert listed("--until", "2026-11-21T09:30Z") == [car]
     assert listed("--limit", "1") == [other]
-    assert listed("--camera", "nobody") == []
 
 
 def test_list_leaves_out_near_duplicates_unless_asked(run: Run, workspace: Workspace) -> None:
@@ -67,6 +66,24 @@ def test_list_leaves_out_near_duplicates_unless_asked(run: Run, workspace: Works
     dropped = make_image(workspace, Wanted(at=MORNING + timedelta(minutes=1), state="dropped"))
     assert ids(run("images", "list", "--json").json) == [kept]
     assert ids(run("images", "list", "--json", "--state", "dropped").json) == [dropped]
+
+
+def test_list_of_an_unknown_camera_is_one_line(run: Run, workspace: Workspace) -> None:
+    ran = run("images", "list", "--camera", "nobody")
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err == "traboule: no camera 'nobody'; see: traboule cameras list\n"
+
+
+def test_list_of_a_camera_without_images_is_empty(run: Run, workspace: Workspace) -> None:
+    make_camera(workspace, "pont")
+    assert run("images", "list", "--camera", "pont", "--json").json == []
+
+
+def test_list_knows_no_faces_before_detection(run: Run, workspace: Workspace) -> None:
+    make_image(workspace, Wanted(state="stored"))
+    (listed,) = run("images", "list", "--json").json
+    assert (listed["faces"], listed["vehicles"]) == (None, None)
+    assert run("images", "list").out.splitlines()[1].split()[-3:] == ["–", "–", "–"]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +109,8 @@ def test_show_gives_the_whole_provenance(run: Run, workspace: Workspace) -> None
     image = make_image(workspace, Wanted(labels={"face": 1, "car": 2}))
     shown = run("images", "show", image, "--json").json
     assert shown["object"] == keys.stored_image(image)
+    assert (shown["faces"], shown["vehicles"]) == (1, 2)
+    assert list(shown["labels"].items()) == [("car", 2), ("face", 1)]
     assert Path(shown["path"]).is_file()
     assert [found["label"] for found in shown["detections"]] == ["face", "car", "car"]
     assert shown["models"][0]["name"] == "yolox-nano"
@@ -120,7 +139,7 @@ def test_show_tells_of_an_image_not_detected(
     shown = run("images", "show", image, "--json").json
     assert shown["state"] == state
     assert shown["object"].startswith(bucket)
-    assert shown["path"] is None
+    assert (shown["path"], shown["faces"], shown["vehicles"]) == (None, None, None)
     assert shown["provenance"]["reason"] == "alike"
 
 

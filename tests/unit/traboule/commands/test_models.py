@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from services.detection import models
+from services.detection import download, models
 from services.detection.models import MODELS, ModelFile
 from tests.unit.traboule.conftest import Run
-from traboule import model_files
 
 BYTES = b"weights" * 100
 TINY = ModelFile(
@@ -68,7 +67,7 @@ def test_pull_says_from_where_to_where(
         (folder / model.filename).write_bytes(BYTES)
         return folder / model.filename
 
-    monkeypatch.setattr(model_files, "pull_model", pull)
+    monkeypatch.setattr(download, "pull_model", pull)
     ran = run("models", "pull", "yunet")
     assert ran.status == 0
     for text in ("MIT", TINY.source, str(cache / TINY.filename), TINY.sha256):

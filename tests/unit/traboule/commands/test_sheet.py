@@ -35,6 +35,7 @@ def test_sheet_of_a_filter_goes_where_it_is_told(
 def test_sheet_is_opened_when_asked(
     run: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    make_image(workspace, Wanted())
     opened: list[str] = []
     monkeypatch.setattr(typer, "launch", lambda url: opened.append(url) or 0)
     ran = run("sheet", "--open")
@@ -45,8 +46,26 @@ def test_sheet_is_opened_when_asked(
 def test_sheet_that_cannot_be_written_is_one_line(
     run: Run, workspace: Workspace, tmp_path: Path
 ) -> None:
+    make_image(workspace, Wanted())
     ran = run("sheet", "--out", str(tmp_path / "nowhere" / "sheet.html"))
     assert ran.status == 1
     assert ran.err == (
         f"traboule: cannot write {tmp_path}/nowhere/sheet.html: No such file or directory\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        (("--label", "bus"), "no such images, so no sheet is written"),
+        (("--camera", "nobody"), "no camera 'nobody'; see: traboule cameras list"),
+    ],
+)
+def test_sheet_of_nothing_is_not_written(
+    run: Run, workspace: Workspace, tmp_path: Path, option: tuple[str, str], complaint: str
+) -> None:
+    make_image(workspace, Wanted(labels={"car": 1}))
+    ran = run("sheet", *option, "--out", str(tmp_path / "sheet.html"))
+    assert (ran.status, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert complaint in ran.err
+    assert not (tmp_path / "sheet.html").exists()

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from services.simulation.city import City
+from services.simulation.server import serve
 from tests.factories import MORNING, draw_jpeg
 from tests.unit.traboule.conftest import Run
+from traboule.commands.simulate import introduce
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -26,7 +29,7 @@ def test_city_serves_its_cameras_until_it_is_stopped(tmp_path: Path, number: int
         told = "".join(iter(process.stdout.readline, "Ctrl-C ends it.\n"))
         url = re.match(r"(http://127\.0\.0\.1:\d+/camera/folder-1\.jpg)  Pictures of ", told)
         assert url is not None, told
-        assert f"traboule cameras add my-street {url[1]}" in told
+        assert f"traboule cameras add my-pictures {url[1]} --every 5s\n" in told
         with urllib.request.urlopen(url[1], timeout=10) as answer:
             assert answer.read() == draw_jpeg(MORNING)
         process.send_signal(number)
@@ -38,8 +41,12 @@ def test_city_serves_its_cameras_until_it_is_stopped(tmp_path: Path, number: int
 
 def test_city_without_cameras_is_refused(run: Run, tmp_path: Path) -> None:
     assert "ask for some with --cameras" in run("simulate", "--cameras", "0").err
-    ran = run("simulate", "--folder", str(tmp_path))
-    assert (ran.status, ran.err) == (1, f"traboule: no JPEG in {tmp_path}\n")
+    for folder, complaint in (
+        (tmp_path, f"no JPEG or PNG in {tmp_path}"),
+        (tmp_path / "none", f"there is no folder {tmp_path}/none"),
+    ):
+        ran = run("simulate", "--folder", str(folder))
+        assert (ran.status, ran.err) == (1, f"traboule: {complaint}; see --folder\n")
 
 
 def test_city_on_a_port_that_is_taken_says_so(run: Run) -> None:
@@ -49,3 +56,22 @@ def test_city_on_a_port_that_is_taken_says_so(run: Run) -> None:
         ran = run("simulate", "--port", str(taken.getsockname()[1]))
     assert ran.status == 1
     assert "choose another with --port" in ran.err
+
+
+def test_faces_are_kept_of_drawn_people_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("1.jpg", "2.JPEG", "notes.txt"):
+        (tmp_path / name).write_bytes(draw_jpeg(MORNING))
+    with serve(City(1, refresh_s=0.5, folders=(tmp_path,))) as server:
+        introduce(server, "0.5s")
+    told = capsys.readouterr().out
+    street, pictures = re.findall(r"^add one:  (.*)$", told, re.MULTILINE)
+    assert street == (
+        f"traboule cameras add my-street {server.camera_url('sim-1')} --every 2s "
+        "--policy keep --detectors haar,moving-object"
+    )
+    assert pictures == (
+        f"traboule cameras add my-pictures {server.camera_url('folder-1')} --every 2s"
+    )
+    assert "2 pictures, 1 other file left out" in told

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,14 @@ from pipeline.records import Outcome
 from tests.factories import Wanted, make_camera, make_image
 from tests.unit.traboule.conftest import Run
 from traboule.workspace import Workspace, locked
+
+
+def poll(workspace: Workspace, *, seconds_ago: int) -> None:
+    make_camera(workspace)
+    now, cameras = utc_now(), workspace.catalog.cameras
+    end = PollEnd(Outcome.KEPT, now - timedelta(seconds=seconds_ago), now)
+    assert cameras.claim("quai-saone", "t", now, now + timedelta(minutes=1))
+    assert cameras.finish("quai-saone", "t", end)
 
 
 @pytest.fixture
@@ -29,9 +38,7 @@ def test_status_tells_cameras_and_stages(run: Run, failing: Workspace) -> None:
     line = next(line for line in ran.out.splitlines() if line.startswith("quai-saone"))
     assert "failing since" in line
     assert "no answer within 15 s" in line
-    assert "of 1m" in line
     assert "1 waiting for detection" in ran.out
-    assert "no run is at work" in ran.out
 
 
 def test_status_in_json_has_stable_fields(run: Run, failing: Workspace) -> None:
@@ -49,8 +56,22 @@ def test_status_in_json_has_stable_fields(run: Run, failing: Workspace) -> None:
 
 def test_status_says_that_a_run_is_at_work(run: Run, workspace: Workspace) -> None:
     assert workspace.data is not None
+    poll(workspace, seconds_ago=7)
     with locked(workspace.data, "run the pipeline"):
-        assert "at work: a traboule" in run("status").out
+        told = run("status").out
+    assert "at work: a traboule" in told
+    assert "no run" not in told
+    assert re.search(r" [78]s of 1m ", told)
+
+
+def test_status_without_a_run_tells_the_age_of_the_last_poll(
+    run: Run, workspace: Workspace
+) -> None:
+    poll(workspace, seconds_ago=4 * 60)
+    first, _, header, line, *_ = run("status").out.splitlines()
+    assert first.startswith("no run is at work")
+    assert line[header.index("last poll") :].startswith("   4m ago")
+    assert run("status", "--json").json["cameras"][0]["lag_s"] >= 240
 
 
 def test_status_of_a_folder_that_is_not_there_is_one_line(run: Run) -> None:

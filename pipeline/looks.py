@@ -1,0 +1,52 @@
+"""How an image looked, as kept in its row for later frames to be compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.novelty import Look, Region
+from pipeline.records import FACE, Conditions, Detections, Provenance, Thumbnail
+
+HIDDEN_PADDING = 0.3  # of a face's box, on each side: as much as detection blurs
+
+
+def write_look(provenance: Provenance) -> dict[str, Any]:
+    """Of a frame as it was received."""
+    return {
+        "phash": provenance.phash,
+        "thumbnail": provenance.thumbnail.model_dump_json(),
+        "conditions": provenance.conditions.model_dump(),
+    }
+
+
+def write_safe_look(result: Detections) -> dict[str, Any]:
+    """Of an image as it is stored: what was blurred in it is not compared."""
+    hidden = hidden_in(result) if result.blurred else []
+    return write_look(result.provenance) | {"hidden": [list(region) for region in hidden]}
+
+
+def read_look(image_id: str, kept: Mapping[str, Any]) -> Look:
+    return Look(
+        image_id=image_id,
+        phash=kept["phash"],
+        thumbnail=Thumbnail.model_validate_json(kept["thumbnail"]),
+        conditions=Conditions.model_validate(kept["conditions"]),
+        hidden=tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in kept.get("hidden", ())),
+    )
+
+
+def hidden_in(result: Detections) -> list[Region]:
+    regions: list[Region] = []
+    for face in (found.box for found in result.detections if found.label == FACE):
+        across = (face.x2 - face.x1) * HIDDEN_PADDING
+        down = (face.y2 - face.y1) * HIDDEN_PADDING
+        regions.append(
+            (
+                max((face.x1 - across) / result.width, 0.0),
+                max((face.y1 - down) / result.height, 0.0),
+                min((face.x2 + across) / result.width, 1.0),
+                min((face.y2 + down) / result.height, 1.0),
+            )
+        )
+    return regions

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline import keys
+from pipeline.catalog import Catalog, open_catalog
+from pipeline.records import Camera
+from pipeline.storage import StoredObject
+from services.maintenance.rebuild import Rebuilt, rebuild_catalog
+from services.scheduler.sources import save_camera
+from tests.stages import CAMERA, Stages, draw
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Catalog]:
+    catalog = open_catalog(f"sqlite:///{tmp_path / 'rebuilt.sqlite3'}")
+    yield catalog
+    catalog.close()
+
+
+def ignore(key: str) -> None:
+    pass
+
+
+def test_empty_store_makes_an_empty_catalog(stages: Stages, empty: Catalog) -> None:
+    assert rebuild_catalog(empty, stages.store, stages.clock(), ignore) == Rebuilt()
+
+
+def test_everything_is_counted_and_every_mark_told(stages: Stages, empty: Catalog) -> None:
+    save_camera(stages.catalog, stages.store, CAMERA, stages.clock())
+    stored = stages.keep(draw(1))
+    stages.detecting = True
+    detected = stages.keep(draw(2))
+    dropped = stages.keep(draw(2, noise=1))
+    told: list[str] = []
+    rebuilt = rebuild_catalog(empty, stages.store, stages.clock(), told.append)
+    assert rebuilt == Rebuilt(cameras=1, detected=1, stored=1, dropped=1)
+    assert told == [
+        keys.source(CAMERA.id),
+        keys.detections(detected),
+        keys.frame_mark(stored),
+        keys.dropped_mark(dropped),
+    ]
+
+
+def test_rebuilt_camera_is_due_soon_and_stored_image_is_announced(
+    stages: Stages, empty: Catalog
+) -> None:
+    save_camera(stages.catalog, stages.store, CAMERA, stages.clock())
+    image = stages.keep(draw(1))
+    rebuild_catalog(empty, stages.store, stages.clock(), ignore)
+    stages.seconds += 120
+    assert empty.work.take_due(stages.clock(), 10) == [image]
+    [row] = empty.cameras.all()
+    assert row.due_at < stages.clock()
+    assert Camera.model_validate(row.record) == CAMERA
+
+
+def test_damaged_mark_is_an_error_and_named_last(stages: Stages, empty: Catalog) -> None:
+    image = stages.keep(draw(1))
+    stages.store.put(keys.frame_mark(image), StoredObject(b"{", "application/json"))
+    told: list[str] = []
+    with pytest.raises(ValidationError):
+        rebuild_catalog(empty, stages.store, stages.clock(), told.append)
+    assert told[-1] == keys.frame_mark(image)
+
+
+def test_bytes_without_a_mark_are_no_image(stages: Stages, empty: Catalog) -> None:
+    image = stages.keep(draw(1))
+    stages.store.delete(keys.frame_mark(image))
+    assert rebuild_catalog(empty, stages.store, stages.clock(), ignore) == Rebuilt()
