@@ -83,11 +83,11 @@ def _read(context: MaintenanceContext, key: str) -> Provenance:
 # What must not wait comes first: unblurred pictures and erased ones.
 SWEEPS: tuple[Callable[[MaintenanceContext], None], ...] = (
     expire_frames,
-    expire_dropped,
     repeat_deletes,
-    remove_leftovers,
     complete_storing,
     complete_restores,
+    expire_dropped,
+    remove_leftovers,
     announce_waiting,
     forget_drops,
 )
