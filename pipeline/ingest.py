@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pipeline import keys
+from pipeline.addresses import hide_secrets
 from pipeline.admission import Admission, Candidate, Received, Verdict
 from pipeline.broker import Publish
 from pipeline.catalog import Catalog
@@ -130,7 +131,7 @@ def _provenance(
         id=image_id,
         source=camera.id,
         captured_at=captured_at,
-        url=received.url,
+        url=hide_secrets(received.url),
         licence=camera.licence,
         attribution=camera.attribution,
         policy=camera.policy,

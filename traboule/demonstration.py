@@ -28,11 +28,10 @@ from traboule.printing import make_console
 from traboule.progress import Meter, Progress
 from traboule.sheet import make_sheet, write_sheet
 from traboule.summary import Summary, print_line, print_summary
-from traboule.workspace import Workspace, find_settings, locked, open_workspace
+from traboule.workspace import SHEET_NAME, Workspace, find_settings, locked, open_workspace
 
 LOOK_EVERY_S = 0.4
 DRAIN_FOR_S = 10.0
-SHEET_NAME = "sheet.html"
 
 log = get_logger(__name__)
 

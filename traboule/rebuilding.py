@@ -17,9 +17,9 @@ from pipeline.errors import UserError
 from pipeline.settings import PipelineSettings
 from pipeline.storage import open_store
 from services.maintenance.rebuild import Rebuilt, rebuild_catalog
+from traboule.workspace import CATALOG_BEFORE
 
 NAME = "catalog.sqlite3"
-KEPT_AS = f"{NAME}.before-rebuild"
 _LOG, _SHARED = "-wal", "-shm"  # what SQLite keeps beside a database
 
 
@@ -29,7 +29,7 @@ def rebuild_beside(folder: Path, settings: PipelineSettings) -> Rebuilt:
     _remove(beside)  # left by one that was stopped
     try:
         rebuilt = _rebuild(beside, settings)
-        replace_catalog(folder / NAME, beside, folder / KEPT_AS)
+        replace_catalog(folder / NAME, beside, folder / CATALOG_BEFORE)
     finally:
         _remove(beside)
     return rebuilt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.addresses import hide_secrets
 from pipeline.cadence import utc_now
 from pipeline.errors import FetchError
 from pipeline.records import FAILURES, Camera
@@ -34,7 +35,7 @@ def try_camera(workspace: Workspace, camera: Camera) -> dict[str, object]:
     settings = CaptureSettings()
     limits = FetchLimits(deadline_s=settings.deadline_s, max_bytes=settings.max_bytes)
     at = utc_now().replace(microsecond=0)
-    about = {"id": camera.id, "time": at, "url": camera.url}
+    about = {"id": camera.id, "time": at, "url": hide_secrets(camera.url)}
     try:
         response = Fetcher(limits, settings.user_agent).fetch(camera.url)
     except FetchError as error:

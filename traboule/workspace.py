@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pipeline.storage import ObjectStore
 
 LOCK_NAME = "run.lock"
+SHEET_NAME = "sheet.html"
+CATALOG_BEFORE = "catalog.sqlite3.before-rebuild"
 
 
 @dataclass(frozen=True)

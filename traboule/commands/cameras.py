@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.addresses import hide_secrets
 from pipeline.cadence import utc_now
 from pipeline.errors import UserError
 from pipeline.records import Camera, Policy
@@ -80,7 +81,7 @@ def discover(
             "id": one.camera.id,
             "name": one.camera.name,
             "feed": one.camera.feed,
-            "url": one.camera.url,
+            "url": hide_secrets(one.camera.url),
             "change": one.change.value,
         }
         for one in discovered
@@ -198,7 +199,7 @@ def _describe(row: CameraRow) -> dict[str, object]:
         "id": camera.id,
         "name": camera.name,
         "feed": camera.feed,
-        "url": camera.url,
+        "url": hide_secrets(camera.url),
         "every_s": camera.every_s,
         "policy": camera.policy.value,
         "paused": camera.paused,

@@ -119,14 +119,17 @@ def delete(
 ) -> None:
     """Erase every trace of an image but a tombstone; its bytes will not be taken again."""
     from services.maintenance.erasure import delete_image
-    from traboule.upkeep import open_maintenance
+    from traboule.upkeep import forget_copies, open_maintenance
 
     with existing_data(data) as workspace:
         context = open_maintenance(workspace)
         if workspace.catalog.images.get(image_id) is not None:
             confirm(f"Erase {image_id} for good?", yes=yes)
         delete_image(context, image_id, reason)
+        copies = forget_copies(workspace.data, image_id) if workspace.data else []
     typer.echo(f"erased {image_id}")
+    for copy in copies:
+        typer.echo(f"removed {copy}, a copy; sheets written elsewhere are yours to remove")
 
 
 def _describe(row: ImageRow) -> dict[str, object]:

@@ -7,7 +7,7 @@ import typer
 from pipeline.errors import UserError
 from traboule.options import DataOption, YesOption
 from traboule.questions import confirm
-from traboule.workspace import find_settings, locked
+from traboule.workspace import CATALOG_BEFORE, find_settings, locked
 
 
 def rebuild_catalog(yes: YesOption = False, data: DataOption = None) -> None:
@@ -16,14 +16,14 @@ def rebuild_catalog(yes: YesOption = False, data: DataOption = None) -> None:
     The pipeline must not be running. Rows of expired images and the counters live in the catalog
     alone; the old one is kept beside the new.
     """
-    from traboule.rebuilding import KEPT_AS, rebuild_beside
+    from traboule.rebuilding import rebuild_beside
 
     folder, settings = find_settings(data)
     if folder is None:
         raise UserError("the catalog is not in a folder: name one with --data")
     if not (folder / "store").is_dir():
         raise UserError(f"there is no store in {folder} to rebuild a catalog from; see --data")
-    confirm(f"Rebuild the catalog of {folder}? The old one is kept as {KEPT_AS}.", yes=yes)
+    confirm(f"Rebuild the catalog of {folder}? The old one is kept as {CATALOG_BEFORE}.", yes=yes)
     with locked(folder, "rebuild the catalog"):
         rebuilt = rebuild_beside(folder, settings)
     typer.echo(

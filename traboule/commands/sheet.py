@@ -17,6 +17,7 @@ from traboule.options import (
     SinceOption,
     UntilOption,
 )
+from traboule.workspace import SHEET_NAME
 
 
 def write(  # one for each option
@@ -51,7 +52,7 @@ def write(  # one for each option
         sheet = make_sheet(workspace.catalog, workspace.store, wanted)
         if not sheet.matching:
             raise UserError("no such images, so no sheet is written; see: traboule images list")
-        path = write_sheet(sheet, (out or folder / "sheet.html").expanduser().absolute())
+        path = write_sheet(sheet, (out or folder / SHEET_NAME).expanduser().absolute())
     typer.echo(path)
     if open_it and typer.launch(path.as_uri()) != 0:
         raise UserError(f"no browser could be started; the sheet is {path}")

@@ -10,7 +10,7 @@ import typer
 from pipeline import keys
 from tests.factories import MORNING, Wanted, make_camera, make_image
 from tests.unit.traboule.conftest import Run
-from traboule.workspace import Workspace
+from traboule.workspace import CATALOG_BEFORE, SHEET_NAME, Workspace
 
 UNKNOWN = "quai-saone-20000101T000000Z-00000000"
 
@@ -205,6 +205,20 @@ def test_delete_leaves_a_tombstone_alone(run: Run, workspace: Workspace, state: 
     assert [entry.key for entry in workspace.store.list("")] == [keys.tombstone(image)]
     assert workspace.catalog.images.get(image) is None
     assert "asked by letter" in run("images", "show", image).err
+
+
+def test_delete_removes_the_copies_it_knows_of(run: Run, workspace: Workspace) -> None:
+    image, other = make_image(workspace, Wanted()), make_image(workspace, Wanted(camera="pont"))
+    data = workspace.data
+    assert data is not None
+    (data / SHEET_NAME).write_text(f"a sheet with {other} alone")
+    (data / CATALOG_BEFORE).write_text("an old catalog")
+    ran = run("images", "delete", image, "--yes")
+    assert "removed" in ran.out
+    assert (data / SHEET_NAME).exists()
+    assert not (data / CATALOG_BEFORE).exists()
+    run("images", "delete", other, "--yes")
+    assert not (data / SHEET_NAME).exists()
 
 
 def test_delete_asks_first(run: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
