@@ -37,7 +37,6 @@ class Discovered:
 def find_cameras(feed: str) -> list[Camera]:
     """What the feed lists now. UserError for an unknown feed; TransientError when out of reach."""
     from pipeline.fetch import Fetcher, FetchLimits
-
     from services.capture.settings import CaptureSettings
     from services.scheduler.feeds import FEEDS
 

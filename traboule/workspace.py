@@ -79,7 +79,10 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
                 f"cannot {doing}: {holder} works in {folder}; wait for its end, or choose "
                 "another folder with --data"
             ) from None
-        file.truncate(0)
-        file.write(f"a traboule that began to {doing} (process {os.getpid()})")
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(f"a traboule that began to {doing} (process {os.getpid()})")
+            file.flush()
+        except OSError as error:
+            raise UserError(f"cannot write in {folder}: {error.strerror}; make room") from error
         yield

@@ -18,6 +18,12 @@ from pipeline.catalog.tables import Table
 from pipeline.errors import CatalogError, UserError
 
 _WRITING = "writing"
+_ADVICE = {
+    "disk is full": "; make room on its disk",
+    "disk I/O error": "; its disk may be full: make room",
+    "readonly": "; let this user write the file and its folder",
+    "unable to open": "; let this user write the file and its folder",
+}
 
 
 def make_engine(url: str) -> Engine:
@@ -78,7 +84,9 @@ def _translated(engine: Engine) -> Iterator[None]:
                 f"the catalog {engine.url.database} is damaged ({original}); "
                 "stop the pipeline and run: traboule rebuild-catalog"
             ) from error
-        raise CatalogError(f"the catalog did not answer: {original}") from error
+        advice = next((what for why, what in _ADVICE.items() if why in str(original)), "")
+        where = engine.url.database or engine.url.host
+        raise CatalogError(f"the catalog {where} did not answer: {original}{advice}") from error
 
 
 def _is_corrupt(error: sqlite3.DatabaseError) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pipeline.decoding import DecodeLimits
-from pipeline.fetch import Fetcher, FetchLimits
-
 from pipeline.admission import Admission
 from pipeline.broker import Handlers, Publish
 from pipeline.cadence import utc_now
 from pipeline.catalog import open_catalog
+from pipeline.decoding import DecodeLimits
+from pipeline.fetch import Fetcher, FetchLimits
 from pipeline.ingest import Ingest
 from pipeline.messages import PollDue
 from pipeline.settings import PipelineSettings

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pipeline.fetch import Fetcher
-
 from pipeline.records import Camera
 from services.scheduler.feeds import grandlyon
 

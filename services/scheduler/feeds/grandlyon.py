@@ -6,10 +6,10 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipeline.fetch import Fetcher
 from pydantic import ValidationError
 
 from pipeline.errors import FetchError, TransientError
+from pipeline.fetch import Fetcher
 from pipeline.logs import get_logger
 from pipeline.records import Camera
 

@@ -173,7 +173,12 @@ def test_open_starts_the_viewer(
 ) -> None:
     image = make_image(workspace, Wanted())
     opened: list[str] = []
-    monkeypatch.setattr(typer, "launch", lambda path: opened.append(path) or 0)
+
+    def launch(path: str) -> int:
+        opened.append(path)
+        return 0
+
+    monkeypatch.setattr(typer, "launch", launch)
     assert run("images", "open", image).status == 0
     assert [Path(path).name for path in opened] == [f"{image}.jpg"]
 

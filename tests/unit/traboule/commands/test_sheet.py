@@ -37,7 +37,12 @@ def test_sheet_is_opened_when_asked(
 ) -> None:
     make_image(workspace, Wanted())
     opened: list[str] = []
-    monkeypatch.setattr(typer, "launch", lambda url: opened.append(url) or 0)
+
+    def launch(url: str) -> int:
+        opened.append(url)
+        return 0
+
+    monkeypatch.setattr(typer, "launch", launch)
     ran = run("sheet", "--open")
     assert ran.status == 0
     assert opened == [Path(ran.out.strip()).as_uri()]
