@@ -21,8 +21,8 @@ test: .venv/.dev ## Run every test that can run on this machine
 
 .PHONY: lint
 lint: .venv/.dev ## Check style, types and import rules
-	@$(BIN)/ruff check
-	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check --no-cache --quiet
+	@$(BIN)/ruff format --no-cache --check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 

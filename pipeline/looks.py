@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.novelty import Look, Region
-from pipeline.records import FACE, Conditions, Detections, Provenance, Thumbnail
+from pipeline.records import BoundingBox, Conditions, Detections, Provenance, Thumbnail
 
 HIDDEN_PADDING = 0.3  # of a face's box, on each side: as much as detection blurs
 
@@ -22,7 +22,7 @@ def write_look(provenance: Provenance) -> dict[str, Any]:
 
 def write_safe_look(result: Detections) -> dict[str, Any]:
     """Of an image as it is stored: what was blurred in it is not compared."""
-    hidden = hidden_in(result) if result.blurred else []
+    hidden = hidden_regions(result.blurred_boxes, result.width, result.height)
     return write_look(result.provenance) | {"hidden": [list(region) for region in hidden]}
 
 
@@ -36,17 +36,18 @@ def read_look(image_id: str, kept: Mapping[str, Any]) -> Look:
     )
 
 
-def hidden_in(result: Detections) -> list[Region]:
+def hidden_regions(blurred: Sequence[BoundingBox], width: int, height: int) -> list[Region]:
+    """What the blur of these boxes covers in a picture of that size."""
     regions: list[Region] = []
-    for face in (found.box for found in result.detections if found.label == FACE):
+    for face in blurred:
         across = (face.x2 - face.x1) * HIDDEN_PADDING
         down = (face.y2 - face.y1) * HIDDEN_PADDING
         regions.append(
             (
-                max((face.x1 - across) / result.width, 0.0),
-                max((face.y1 - down) / result.height, 0.0),
-                min((face.x2 + across) / result.width, 1.0),
-                min((face.y2 + down) / result.height, 1.0),
+                max((face.x1 - across) / width, 0.0),
+                max((face.y1 - down) / height, 0.0),
+                min((face.x2 + across) / width, 1.0),
+                min((face.y2 + down) / height, 1.0),
             )
         )
     return regions

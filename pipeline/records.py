@@ -188,6 +188,7 @@ class Detections(Record):
     width: int
     height: int
     blurred: int  # how many regions were blurred
+    blurred_boxes: tuple[BoundingBox, ...] = ()  # where, without padding
     rounds: int  # how many rounds of blurring it took
 
     def count(self, *labels: str) -> int:

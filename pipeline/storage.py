@@ -140,10 +140,13 @@ class FolderStore:
 
     def remove_leftovers(self) -> None:
         """Files an hour old: by then nobody is still writing them."""
-        for path in self._temporary.iterdir():
-            with suppress(FileNotFoundError):
-                if path.stat().st_mtime < time.time() - _STALE_S:
-                    path.unlink()
+        try:
+            for path in self._temporary.iterdir():
+                with suppress(FileNotFoundError):
+                    if path.stat().st_mtime < time.time() - _STALE_S:
+                        path.unlink()
+        except OSError as error:
+            raise StorageError(f"cannot clear {self._temporary}: {error.strerror}") from error
 
     def _path(self, key: str) -> Path:
         if _KEY.fullmatch(key) is None:

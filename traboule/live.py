@@ -86,7 +86,7 @@ class LiveTable:
 
 
 class PlainLines:
-    """For a file or a pipe: a line every ten seconds."""
+    """For a file, a pipe or a dumb terminal: a line every ten seconds."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -111,7 +111,8 @@ class PlainLines:
 
 
 def make_display(console: Console, footer: str) -> Display:
-    return LiveTable(console, footer) if console.is_terminal else PlainLines(console)
+    can_redraw = console.is_terminal and not console.is_dumb_terminal
+    return LiveTable(console, footer) if can_redraw else PlainLines(console)
 
 
 def describe(progress: Progress) -> str:

@@ -107,7 +107,8 @@ class Cameras:
     def begin_poll(
         self, camera_id: str, token: str, now: datetime, until: datetime
     ) -> CameraRow | None:
-        """The camera, while `token` is its lease's and has not run out; now it lasts until then."""
+        """The camera, while `token` is its lease's and has not run out; now it and the host's slot
+        last until then."""
         with self._transactions.writing() as session:
             begun = change(
                 session,
@@ -119,7 +120,12 @@ class Cameras:
                 )
                 .values(lease_until=until),
             )
-            return session.get(CameraRow, camera_id) if begun else None
+            if begun != 1:
+                return None
+            session.execute(
+                update(HostSlotRow).where(HostSlotRow.token == token).values(until=until)
+            )
+            return session.get(CameraRow, camera_id)
 
     def leased_all(self) -> Sequence[CameraRow]:
         with self._transactions.reading() as session:

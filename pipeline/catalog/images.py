@@ -180,7 +180,7 @@ class Images(ImageQueries):
                 return False
             row.reason = f"{row.reason}; {reason}" if row.reason else reason
             row.state, row.updated_at = ImageState.EXPIRED.value, now
-            row.announce_at = row.look = None
+            row.claim_token = row.claimed_until = row.announce_at = row.look = None
             count(session, row.source, Outcome.UNDETECTED, now)
             session.add(
                 DropRow(

@@ -80,16 +80,15 @@ def _finish(context: CaptureContext, camera_id: str, token: str, end: PollEnd) -
 
 
 def _fetch_and_ingest(context: CaptureContext, camera: Camera, known: Validators) -> Polled:
-    free_bytes = context.store.free_bytes()
-    if free_bytes is not None and free_bytes < context.min_free_bytes:
-        needed, left = (f"{n / 1e6:.0f} MB" for n in (context.min_free_bytes, free_bytes))
-        return Polled(Result(Outcome.DISK_LOW, f"{left} free, less than {needed}: make room"))
     try:
+        free_bytes = context.store.free_bytes()
+        if free_bytes is not None and free_bytes < context.min_free_bytes:
+            needed, left = (f"{n / 1e6:.0f} MB" for n in (context.min_free_bytes, free_bytes))
+            return Polled(Result(Outcome.DISK_LOW, f"{left} free, less than {needed}: make room"))
         response = context.fetcher.fetch(camera.url, known)
+        result = context.ingest.take(received_from(camera, response, context.clock()))
     except FetchError as error:
         return Polled(Result(error.outcome, error.reason), retry_after_s=error.retry_after_s)
-    try:
-        result = context.ingest.take(received_from(camera, response, context.clock()))
     except (StorageError, CatalogError) as error:
         return Polled(Result(Outcome.NOT_STORED, str(error)))
     return Polled(result, response)

@@ -25,13 +25,17 @@ BLUR_CELLS = 1.5  # standard deviation
 class Anonymised:
     """A picture whose encoded bytes hold no face that the detector finds.
 
-    `pixels` is `jpeg` decoded; `blurred` counts the regions of all `rounds` of blurring.
+    `pixels` is `jpeg` decoded; `faces` are the boxes blurred in all `rounds`, without padding.
     """
 
     jpeg: bytes
     pixels: Pixels
-    blurred: int
+    faces: tuple[BoundingBox, ...]
     rounds: int
+
+    @property
+    def blurred(self) -> int:
+        return len(self.faces)
 
 
 def anonymise(
@@ -43,11 +47,12 @@ def anonymise(
 
     Raises NotAnonymised if it still finds some after three rounds.
     """
-    blurred = rounds = 0
+    blurred: tuple[BoundingBox, ...] = ()
+    rounds = 0
     for cells in CELLS_BY_ROUND:
         if faces:
             pixels = blur_regions(pixels, faces, cells)
-            blurred += len(faces)
+            blurred += tuple(faces)
             rounds += 1
         jpeg = encode_jpeg(pixels)
         stored = decode_pixels(jpeg)

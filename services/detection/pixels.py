@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import UnreadableImage
-from pipeline.records import Outcome
+from pipeline.records import Outcome, Thumbnail
 
 # One thread per task: the worker's slots are the parallelism, and OpenCV's own pool fights them.
 cv2.setNumThreads(1)
@@ -37,6 +37,13 @@ def encode_jpeg(pixels: Pixels, quality: int = 92) -> bytes:
     if not encodable:  # a side beyond 65500 pixels
         raise UnreadableImage(Outcome.TOO_MANY_PIXELS, f"a JPEG cannot be {pixels.shape[:2]}")
     return encoded.tobytes()
+
+
+def shrink_grey(pixels: Pixels, size: Thumbnail) -> npt.NDArray[np.uint8]:
+    """`pixels` in grey at a thumbnail's size, area-averaged: uint8, (height, width)."""
+    grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+    small = cv2.resize(grey, (size.width, size.height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8)
 
 
 def reduce_to(pixels: Pixels, longest_side: int) -> tuple[Pixels, float]:

@@ -12,11 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import numpy as np
+
 from pipeline import keys
 from pipeline.broker import Publish
 from pipeline.catalog import Catalog
 from pipeline.catalog.images import Found
-from pipeline.decoding import DecodeLimits, read_header, reduced_grey, thumbnail
+from pipeline.decoding import thumbnail_array
 from pipeline.errors import (
     CorruptModel,
     DeadlineMissed,
@@ -27,13 +29,14 @@ from pipeline.errors import (
     UserError,
 )
 from pipeline.logs import get_logger
-from pipeline.looks import write_safe_look
+from pipeline.looks import hidden_regions, write_safe_look
 from pipeline.messages import ImageDetected
+from pipeline.novelty import find_shown
 from pipeline.records import FACE, VEHICLES, BoundingBox, Detection, Detections, Policy, Provenance
 from pipeline.storage import ObjectStore, StoredObject, put_json
 from services.detection.anonymisation import Anonymised, anonymise
 from services.detection.detector import DecodedImage, Detector
-from services.detection.pixels import Pixels, decode_pixels, encode_jpeg
+from services.detection.pixels import Pixels, decode_pixels, encode_jpeg, shrink_grey
 
 CLAIM_S = 45
 MODEL_AWAITED_S = 600
@@ -136,6 +139,7 @@ def _detect_and_store(context: DetectionContext, image_id: str) -> None:
         width=width,
         height=height,
         blurred=safe.blurred,
+        blurred_boxes=safe.faces,
         rounds=safe.rounds,
     )
     context.store.put(keys.stored_image(image_id), StoredObject(safe.jpeg, "image/jpeg"))
@@ -143,12 +147,15 @@ def _detect_and_store(context: DetectionContext, image_id: str) -> None:
 
 
 def _without_faces(provenance: Provenance, safe: Anonymised) -> Provenance:
-    """Thumbnails are pictures too: the frame's is made anew from what is stored."""
+    """Thumbnails are pictures too: where a face was, the frame's shows what is stored instead."""
     if provenance.policy is Policy.KEEP:
         return provenance
-    limits = DecodeLimits(min_side=1, max_pixels=2**32)  # it is our own
-    grey = reduced_grey(safe.jpeg, read_header(safe.jpeg, limits))
-    return provenance.model_copy(update={"thumbnail": thumbnail(grey), "previous_thumbnail": None})
+    before = provenance.thumbnail
+    height, width = safe.pixels.shape[:2]
+    shown = find_shown(before, hidden_regions(safe.faces, width, height))
+    after = np.where(shown, thumbnail_array(before), shrink_grey(safe.pixels, before))
+    thumbnail = before.model_copy(update={"pixels": after.astype(np.uint8).tobytes()})
+    return provenance.model_copy(update={"thumbnail": thumbnail, "previous_thumbnail": None})
 
 
 def _names(provenance: Provenance) -> Sequence[str]:
@@ -177,7 +184,7 @@ def _make_safe(
 ) -> Anonymised:
     """The picture as it may be stored: NotAnonymised rather than one with a face."""
     if policy is Policy.KEEP:
-        return Anonymised(encode_jpeg(pixels), pixels, blurred=0, rounds=0)
+        return Anonymised(encode_jpeg(pixels), pixels, faces=(), rounds=0)
     trusted = [detector for detector in detectors if detector.finds_faces]
     if not trusted:
         raise ModelUnavailable("no detector here finds faces well enough to anonymise")

@@ -23,20 +23,19 @@ def expire_frames(context: MaintenanceContext) -> None:
         if age >= lifetime or (detected and context.store.exists(keys.detections(image_id))):
             with left_for_the_next_sweep(image_id):
                 _remove_frame(context, image_id)
-        elif age >= lifetime / 2:
+        elif age >= lifetime / 2 and state in {ImageState.STORED, ImageState.AWAITING_MODEL}:
             late += 1
     if late:
         log.warning("frames near the end of their lifetime wait for detection", frames=late)
 
 
 def _remove_frame(context: MaintenanceContext, image_id: str) -> None:
+    if not context.store.exists(keys.detections(image_id)):  # whatever its row says yet
+        reason = f"not detected within {context.settings.raw_lifetime_h:g} h"
+        if context.catalog.images.mark_undetected(image_id, reason, context.clock()):
+            log.warning("frame expired undetected", image=image_id)
     context.store.delete(keys.frame(image_id))
     context.store.delete(keys.frame_mark(image_id))
-    if context.store.exists(keys.detections(image_id)):
-        return  # detected, whatever its row says yet
-    reason = f"not detected within {context.settings.raw_lifetime_h:g} h"
-    if context.catalog.images.mark_undetected(image_id, reason, context.clock()):
-        log.warning("frame expired undetected", image=image_id)
 
 
 def expire_dropped(context: MaintenanceContext) -> None:

@@ -19,6 +19,9 @@ def restore_drop(context: MaintenanceContext, image_id: str) -> None:
     """Bytes, then their mark, then the row; may be repeated. UserError when there are no bytes."""
     if not keys.is_image_id(image_id):
         raise UserError(f"no image {image_id!r}; see: traboule drops list")
+    lifetime = timedelta(hours=context.settings.raw_lifetime_h)
+    if context.clock() - keys.captured_at(image_id) >= lifetime:
+        raise UserError(_why_not(context, image_id))
     try:
         frame = context.store.get(keys.dropped(image_id))
         mark = context.store.get(keys.dropped_mark(image_id))

@@ -53,7 +53,14 @@ def count_lost_polls(context: SchedulerContext) -> None:
     """For a process that knows nobody polls now: the leases it finds were left by a dead one."""
     now = context.clock()
     for row in context.catalog.cameras.leased_all():
-        end = PollEnd(Outcome.EXPIRED, now, now, "the pipeline stopped during the poll")
+        end = PollEnd(
+            outcome=Outcome.EXPIRED,
+            at=now,
+            due_at=now,
+            reason="the pipeline stopped during the poll",
+            etag=row.etag,
+            last_modified=row.last_modified,
+        )
         context.catalog.cameras.finish(row.id, row.lease_token or "", end)
     context.catalog.slots.release_all()
 

@@ -35,7 +35,11 @@ app = make_app(
     lambda publish: build_context(settings, SchedulerSettings(), publish),
 )
 folder = str(data / "broker")
-app.conf.broker_transport_options = {"data_folder_in": folder, "data_folder_out": folder}
+app.conf.broker_transport_options = {
+    "data_folder_in": folder,
+    "data_folder_out": folder,
+    "control_folder": str(data / "control"),  # else below the folder we are in
+}
 run_worker(app, threads=1, beat=True)
 """
 

@@ -139,6 +139,9 @@ def test_description_names_every_count() -> None:
     )
 
 
-def test_display_is_a_table_on_terminals_alone() -> None:
+def test_display_is_a_table_on_terminals_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     assert isinstance(make_display(make_terminal(80), ""), LiveTable)
     assert isinstance(make_display(Console(file=io.StringIO()), ""), PlainLines)
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(make_display(make_terminal(80), ""), PlainLines)

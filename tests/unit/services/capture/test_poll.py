@@ -116,6 +116,17 @@ def test_lease_runs_from_the_polls_beginning(tmp_path: Path) -> None:
     assert cameras.begin_poll("quai", "token", now + timedelta(seconds=46), now) is None
 
 
+def test_slot_of_the_host_lasts_as_long_as_the_lease(tmp_path: Path) -> None:
+    desk = open_desk(tmp_path, ok(draw(1)))
+    catalog, now = desk.stages.catalog, desk.stages.clock()
+    soon, later = now + timedelta(seconds=1), now + timedelta(seconds=45)
+    assert catalog.cameras.claim("quai", "token", now, soon)
+    assert catalog.slots.claim("quai.example", 1, "token", now, soon)
+    assert catalog.cameras.begin_poll("quai", "token", now, later) is not None
+    assert catalog.slots.free("quai.example", 1, soon + timedelta(seconds=1)) == 0
+    assert catalog.slots.free("quai.example", 1, later + timedelta(seconds=1)) == 1
+
+
 def test_frame_that_could_not_be_stored_is_asked_for_again(tmp_path: Path) -> None:
     desk = open_desk(tmp_path, ok(draw(1), etag='"1"'), ok(draw(1), etag='"1"'))
     full = replace(desk.context, ingest=replace(desk.context.ingest, store=Full()))  # type: ignore[arg-type]

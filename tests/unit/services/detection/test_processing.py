@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline import keys
-from pipeline.decoding import DecodeLimits, read_header, reduced_grey, thumbnail
+from pipeline.decoding import thumbnail_array
 from pipeline.errors import CorruptModel, ModelUnavailable, StorageError, UserError
 from pipeline.records import (
     BoundingBox,
@@ -23,7 +23,7 @@ from pipeline.records import (
 )
 from services.detection.detector import DecodedImage, Detector
 from services.detection.haar import HaarCascade
-from services.detection.pixels import decode_pixels
+from services.detection.pixels import decode_pixels, shrink_grey
 from services.detection.processing import detect_image
 from tests.stages import CAMERA, Bright, Stages, draw, open_stages
 
@@ -246,22 +246,28 @@ def test_deadline_missed_thrice_is_quarantined(stages: Stages) -> None:
     assert_given_up(stages, image, "missed their deadline")
 
 
-def test_no_thumbnail_of_the_unblurred_frame_is_left(stages: Stages) -> None:
-    """A thumbnail is a picture too: what is kept of one is cut from the blurred image."""
-    first, second = stages.keep(draw(1)), stages.keep(draw(2))
-    for image in (first, second):
+def test_no_thumbnail_shows_a_face(stages: Stages) -> None:
+    """A thumbnail is a picture too: where a face was, it shows what is stored instead."""
+    for seed in (1, 2):
+        image = stages.keep(draw(seed))
         mark = stages.store.get(keys.frame_mark(image)).data
-        raw = Provenance.model_validate_json(mark).thumbnail
+        raw = thumbnail_array(Provenance.model_validate_json(mark).thumbnail)
         detect_image(stages.detection, image)
         kept = result_of(stages, image).provenance
-        stored = stages.store.get(keys.stored_image(image)).data
-        grey = reduced_grey(stored, read_header(stored, DecodeLimits()))
-        assert kept.thumbnail == thumbnail(grey)
-        assert kept.thumbnail != raw
         assert kept.previous_thumbnail is None
+        after = thumbnail_array(kept.thumbnail)
+        face = np.s_[30:45, 42:57]  # drawn at 140 to 190 of 320, 100 to 150 of 240
+        assert np.abs(after[face].astype(int) - raw[face]).max() > 10
+        stored = decode_pixels(stages.store.get(keys.stored_image(image)).data)
+        small = shrink_grey(stored, kept.thumbnail)
+        assert np.abs(after[face].astype(int) - small[face]).max() <= 1
+        elsewhere = np.ones(after.shape, bool)
+        elsewhere[20:56, 30:70] = False
+        assert (after[elsewhere] == raw[elsewhere]).all()
         look = stages.row(image).look
         assert look is not None
         assert look["thumbnail"] == kept.thumbnail.model_dump_json()
+        assert len(look["hidden"]) == 1
 
 
 def test_face_is_blurred_whichever_detector_found_it(stages: Stages) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -152,3 +154,12 @@ def test_yolox_finds_road_users_alike_in_every_thread(yolox_nano: YoloxNano) -> 
     assert sum(map(len, alone)) >= 10
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda image: yolox_nano.detect([image])[0], images)) == alone
+
+
+def test_runtime_keeps_no_device_id_and_reports_nothing(tmp_path: Path) -> None:
+    # Its telemetry, where it is on, begins with a folder in the user's cache.
+    ours = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    homes = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / ".cache")}
+    command = [sys.executable, "-c", "import services.detection.yolox"]
+    subprocess.run(command, env=ours | homes, check=True, timeout=60)
+    assert not list(tmp_path.iterdir())

@@ -65,6 +65,16 @@ def test_frame_that_waits_for_a_model_or_a_person_expires_too(
     assert stages.row(image).state == ImageState.EXPIRED
 
 
+def test_claim_on_an_expired_frame_is_over(stages: Stages) -> None:
+    image = stages.keep(draw(1))
+    let_pass(stages, LIFETIME_S)
+    now = stages.clock()
+    assert stages.catalog.work.claim(image, "token", now, now + timedelta(seconds=45))
+    expire_frames(stages.maintenance)
+    stages.catalog.work.await_model(image, "token", "no model", now)
+    assert stages.row(image).state == ImageState.EXPIRED
+
+
 def test_frame_whose_row_is_gone_expires(stages: Stages) -> None:
     stages.catalog.images.remove(stages.keep(draw(1)))
     expire_frames(stages.maintenance)
