@@ -20,6 +20,7 @@ from traboule.printing import show
 from traboule.progress import CameraProgress, Progress
 
 PLAIN_LINE_EVERY_S = 10.0
+ROOMY = 100  # characters; below, the reasons need the room of "last poll"
 WIDE = 120  # characters; names of cameras are for terminals from here on
 LINES_BESIDE_CAMERAS = 8  # title, header, totals, rules and footer
 STATES = {
@@ -136,9 +137,11 @@ def draw_table(progress: Progress, most_lines: int | None, width: int) -> Table:
         cameras = tuple(sorted(busiest[: most_lines - 1], key=lambda one: one.id))
     table = Table(box=box.SIMPLE_HEAD, expand=live, pad_edge=False, show_footer=True)
     _add_columns(table, progress, live=live)
+    if with_lag := live and width >= ROOMY:
+        table.add_column("last poll", justify="right", no_wrap=True)
     for camera in cameras:
         cells = _draw_camera(camera, width)
-        table.add_row(*cells, *([_draw_lag(camera)] if live else []))
+        table.add_row(*cells, *([_draw_lag(camera)] if with_lag else []))
     if hidden := len(progress.cameras) - len(cameras):
         table.add_row(Text(f"… and {hidden} more", "dim"))
     return table
@@ -168,8 +171,6 @@ def _add_columns(table: Table, progress: Progress, *, live: bool) -> None:
         ("moving", sum(one.moving for one in every)),
     ):
         table.add_column(header, Text(str(number), "bold"), justify="right", no_wrap=True)
-    if live:
-        table.add_column("last poll", justify="right", no_wrap=True)
 
 
 def _draw_camera(camera: CameraProgress, width: int) -> list[RenderableType]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,11 @@ class Summary:
     data: Path
 
 
+def _command() -> str:
+    """How this user calls us: by name, or by path where no virtual environment is active."""
+    return "traboule" if shutil.which("traboule") else shlex.quote(sys.argv[0])
+
+
 def print_summary(console: Console, summary: Summary) -> None:
     """The table of the cameras, then a line per matter."""
     if summary.progress.cameras:
@@ -45,7 +52,7 @@ def _tell(summary: Summary) -> dict[str, str]:
         told["Waiting"] = waiting
     if summary.kept_before:
         told["Continued"] = _tell_continued(summary)
-    told["Look further"] = f"traboule images list --data {shlex.quote(str(summary.data))}"
+    told["Look further"] = f"{_command()} images list --data {shlex.quote(str(summary.data))}"
     return told
 
 

@@ -90,3 +90,13 @@ def test_restoring_cut_off_before_the_mark_is_not(stages: Stages, dropped: str) 
     assert stages.row(dropped).state == ImageState.DROPPED
     restore_drop(stages.maintenance, dropped)
     assert stages.row(dropped).state == ImageState.DETECTED
+
+
+def test_near_duplicate_past_its_lifetime_is_not_restored_to_be_lost_again(stages: Stages) -> None:
+    stages.keep(draw(1))
+    image = stages.keep(draw(1, noise=1))
+    stages.seconds += 25 * 3600
+    with pytest.raises(UserError, match="cannot be restored"):
+        restore_drop(stages.maintenance, image)
+    assert stages.row(image).state == ImageState.DROPPED
+    assert not stages.store.exists(keys.frame(image))
