@@ -61,6 +61,7 @@ class Outcome(StrEnum):
     UNDETECTED = "undetected"
 
 
+NOTHING_NEW = frozenset({Outcome.NOT_MODIFIED, Outcome.SAME_BYTES})
 FAILURES = frozenset(
     {
         Outcome.TOO_LARGE,
@@ -85,6 +86,15 @@ class ImageState(StrEnum):
     QUARANTINED = "quarantined"
     DROPPED = "dropped"  # a near-duplicate whose bytes wait in raw/dropped/
     EXPIRED = "expired"
+
+
+# What a person means by "the images": neither half-stored nor dropped nor given up.
+KEPT_STATES = (
+    ImageState.STORED,
+    ImageState.AWAITING_MODEL,
+    ImageState.DETECTED,
+    ImageState.QUARANTINED,
+)
 
 
 class BoundingBox(Record):

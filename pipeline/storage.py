@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -29,7 +28,6 @@ JSON = "application/json"
 class ObjectInfo:
     key: str
     size: int
-    modified_at: datetime
 
 
 @dataclass(frozen=True)
@@ -128,9 +126,7 @@ class FolderStore:
                 continue
             with suppress(FileNotFoundError):  # deleted since it was listed
                 if path.is_file():
-                    status = path.stat()
-                    modified = datetime.fromtimestamp(status.st_mtime, UTC)
-                    yield ObjectInfo(key, status.st_size, modified)
+                    yield ObjectInfo(key, path.stat().st_size)
 
     def free_bytes(self) -> int | None:
         try:

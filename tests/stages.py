@@ -23,6 +23,7 @@ from pipeline.storage import ObjectStore, open_store
 from services.detection.detector import DecodedImage, Detector
 from services.detection.processing import DetectionContext, detect_image
 from services.maintenance.context import MaintenanceContext
+from services.maintenance.rebuild import Rebuilt, rebuild_catalog
 from services.maintenance.settings import MaintenanceSettings
 from services.maintenance.sweep import sweep
 
@@ -117,6 +118,15 @@ class Stages:
         self.catalog.work.release_claims()
         self.catalog.work.announce_all(self.clock())
         sweep(self.maintenance)
+
+
+def rebuild(stages: Stages, data: Path) -> Rebuilt:
+    """The stages go on with a catalog made anew."""
+    stages.catalog.close()
+    catalog = open_catalog(f"sqlite:///{data / 'rebuilt.sqlite3'}")
+    rebuilt = rebuild_catalog(catalog, stages.store, stages.clock(), lambda key: None)
+    stages.catalog = catalog
+    return rebuilt
 
 
 def open_stages(data: Path, seconds: float = 0) -> Stages:

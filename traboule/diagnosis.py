@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pipeline.cadence import utc_now
 from pipeline.errors import FetchError
-from pipeline.fetch import Fetcher, FetchLimits
+from services.capture.fetching import make_fetcher
 from services.capture.settings import CaptureSettings
 from services.scheduler.feeds.grandlyon import LISTS
 from traboule.check import Check, Contact, Examination, Patient
@@ -56,11 +56,9 @@ def make_patient(data: Path | None) -> Patient:
 
 def ask_host(url: str) -> Contact:
     """Fetch `url` for its Date header."""
-    capture = CaptureSettings()
-    limits = FetchLimits(deadline_s=ASK_FOR_S, max_bytes=capture.max_bytes)
     host = urlsplit(url).hostname or url
     try:
-        response = Fetcher(limits, capture.user_agent).fetch(url)
+        response = make_fetcher(CaptureSettings(), ASK_FOR_S).fetch(url)
     except FetchError as error:
         return Contact(host, problem=f"{host} cannot be reached: {error.reason}")
     return Contact(host, date=_parse_date(response.headers.get("date", "")))

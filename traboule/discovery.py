@@ -36,15 +36,13 @@ class Discovered:
 
 def find_cameras(feed: str) -> list[Camera]:
     """What the feed lists now. UserError for an unknown feed; TransientError when out of reach."""
-    from pipeline.fetch import Fetcher, FetchLimits
+    from services.capture.fetching import make_fetcher
     from services.capture.settings import CaptureSettings
     from services.scheduler.feeds import FEEDS
 
     if feed not in FEEDS:
         raise UserError(f"no feed {feed!r}; there are: {', '.join(sorted(FEEDS))}")
-    settings = CaptureSettings()
-    limits = FetchLimits(deadline_s=settings.deadline_s, max_bytes=settings.max_bytes)
-    return FEEDS[feed](Fetcher(limits, settings.user_agent))
+    return FEEDS[feed](make_fetcher(CaptureSettings()))
 
 
 def take_up(workspace: Workspace, found: list[Camera]) -> list[Discovered]:

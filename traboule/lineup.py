@@ -8,9 +8,9 @@ from datetime import timedelta
 
 from pipeline.cadence import utc_now
 from pipeline.errors import PipelineError, UserError
-from pipeline.fetch import Fetcher, FetchLimits
 from pipeline.logs import get_logger
 from pipeline.records import Camera, Policy
+from services.capture.fetching import make_fetcher
 from services.capture.settings import CaptureSettings
 from services.scheduler.feeds import FEEDS
 from services.scheduler.sources import save_camera
@@ -84,8 +84,7 @@ def save_simulated(workspace: Workspace, server: CityServer, detectors: Sequence
 
 
 def _discover() -> list[Camera]:
-    limits = FetchLimits(deadline_s=ASK_FOR_S, max_bytes=CaptureSettings().max_bytes)
-    return FEEDS[PUBLIC_FEED](Fetcher(limits, CaptureSettings().user_agent))
+    return FEEDS[PUBLIC_FEED](make_fetcher(CaptureSettings(), ASK_FOR_S))
 
 
 def _describe_alone(workspace: Workspace) -> Lineup:

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.records import FAILURES, ImageState, Outcome
+from pipeline.records import FAILURES, NOTHING_NEW, ImageState, Outcome
 from traboule.health import Health
 from traboule.printing import show
 from traboule.progress import CameraProgress, Progress
@@ -31,7 +31,6 @@ STATES = {
     Health.PAUSED: ("○", "dim", "paused"),
     Health.NEVER_POLLED: ("○", "dim", "waiting"),
 }
-NOTHING_NEW = frozenset({Outcome.NOT_MODIFIED, Outcome.SAME_BYTES})
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,9 @@ from pipeline.catalog import Catalog
 from pipeline.catalog.images import ImageFilter, Images
 from pipeline.catalog.tables import ImageRow
 from pipeline.errors import ObjectMissing, UserError
-from pipeline.records import Camera, Detection, Detections, ImageState, Policy
+from pipeline.records import KEPT_STATES, Camera, Detection, Detections, ImageState, Policy
 from pipeline.storage import ObjectStore
 from traboule.sheet_contents import (
-    SHOWN,
     Polls,
     Sheet,
     SheetCamera,
@@ -52,7 +51,7 @@ def make_sheet(
     not answer.
     """
     limit = IMAGES_SHOWN if wanted.limit is None else wanted.limit
-    wanted = replace(wanted, limit=limit, states=wanted.states or SHOWN)
+    wanted = replace(wanted, limit=limit, states=wanted.states or KEPT_STATES)
     rows = _search_fairly(catalog.images, wanted, limit)
     matching = len(rows)
     if matching == limit:

@@ -11,6 +11,8 @@ from pipeline.catalog.images import ImageFilter
 from pipeline.records import (
     FACE,
     FAILURES,
+    KEPT_STATES,
+    NOTHING_NEW,
     VEHICLES,
     Detection,
     ImageState,
@@ -19,12 +21,6 @@ from pipeline.records import (
     Provenance,
 )
 
-SHOWN = (
-    ImageState.STORED,
-    ImageState.AWAITING_MODEL,
-    ImageState.DETECTED,
-    ImageState.QUARANTINED,
-)
 STATES_IN_WORDS: Mapping[str, str] = {
     ImageState.STORED: "waiting for detection",
     ImageState.AWAITING_MODEL: "waiting for a model",
@@ -48,7 +44,6 @@ LOOKED_FOR_BY = {
     "vehicles": {"yolox-nano"},
     "moving objects": {"moving-object"},
 }
-NOTHING_NEW = frozenset({Outcome.NOT_MODIFIED, Outcome.SAME_BYTES})
 
 
 @dataclass(frozen=True)
@@ -157,7 +152,7 @@ def describe_filter(sheet: Sheet) -> str:
         words.append(f"until {show_local(wanted.until)}")
     if wanted.label is not None:
         words.append(f"with {wanted.label}")
-    if wanted.states != SHOWN:
+    if wanted.states != KEPT_STATES:
         words.append(" or ".join(state_in_words(state) for state in wanted.states))
     return ", ".join(words)
 

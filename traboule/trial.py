@@ -28,16 +28,15 @@ def try_camera(workspace: Workspace, camera: Camera) -> dict[str, object]:
     """A record of the poll: without validators, so that the bytes come even where they are old."""
     from pipeline.admission import Admission
     from pipeline.decoding import DecodeLimits
-    from pipeline.fetch import Fetcher, FetchLimits
+    from services.capture.fetching import make_fetcher
     from services.capture.poll import received_from
     from services.capture.settings import CaptureSettings
 
     settings = CaptureSettings()
-    limits = FetchLimits(deadline_s=settings.deadline_s, max_bytes=settings.max_bytes)
     at = utc_now().replace(microsecond=0)
     about = {"id": camera.id, "time": at, "url": hide_secrets(camera.url)}
     try:
-        response = Fetcher(limits, settings.user_agent).fetch(camera.url)
+        response = make_fetcher(settings).fetch(camera.url)
     except FetchError as error:
         return about | {"outcome": error.outcome.value, "reason": error.reason} | _UNKNOWN
     admission = Admission(workspace.catalog, DecodeLimits(max_pixels=settings.max_pixels))

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from pipeline.catalog.counters import count
 from pipeline.catalog.engine import Transactions, change
 from pipeline.catalog.tables import CameraRow, DropRow, HostSlotRow
-from pipeline.records import Camera, Outcome
+from pipeline.records import NOTHING_NEW, Camera, Outcome
 
-COUNTED_ONLY = frozenset({Outcome.KEPT, Outcome.NOT_MODIFIED, Outcome.SAME_BYTES})
+COUNTED_ONLY = NOTHING_NEW | {Outcome.KEPT}
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from pipeline.broker import Handlers, Publish
 from pipeline.cadence import utc_now
 from pipeline.catalog import open_catalog
 from pipeline.decoding import DecodeLimits
-from pipeline.fetch import Fetcher, FetchLimits
 from pipeline.ingest import Ingest
 from pipeline.messages import PollDue
 from pipeline.settings import PipelineSettings
 from pipeline.storage import open_store
+from services.capture.fetching import make_fetcher
 from services.capture.poll import CaptureContext, poll
 from services.capture.settings import CaptureSettings
 
@@ -28,11 +28,10 @@ def build_context(
 ) -> CaptureContext:
     catalog, store = open_catalog(shared.catalog_url), open_store(shared.store_url)
     admission = Admission(catalog, DecodeLimits(max_pixels=settings.max_pixels))
-    limits = FetchLimits(deadline_s=settings.deadline_s, max_bytes=settings.max_bytes)
     return CaptureContext(
         catalog=catalog,
         store=store,
-        fetcher=Fetcher(limits, settings.user_agent),
+        fetcher=make_fetcher(settings),
         ingest=Ingest(catalog, store, publish, admission),
         min_free_bytes=settings.min_free_bytes,
         clock=utc_now,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.catalog import Catalog, open_catalog
+from pipeline.catalog import Catalog
 from pipeline.catalog.drops import DropFilter
 from pipeline.catalog.images import ImageFilter
 from pipeline.errors import ModelUnavailable
@@ -21,10 +21,10 @@ from pipeline.records import (
 from services.detection.detector import DecodedImage
 from services.maintenance.audit import audit
 from services.maintenance.erasure import delete_image
-from services.maintenance.rebuild import Rebuilt, rebuild_catalog
+from services.maintenance.rebuild import Rebuilt
 from services.maintenance.restoring import restore_drop
 from services.scheduler.sources import save_camera
-from tests.stages import CAMERA, Bright, Stages, draw, open_stages
+from tests.stages import CAMERA, Bright, Stages, draw, open_stages, rebuild
 
 pytestmark = pytest.mark.integration
 
@@ -135,15 +135,6 @@ def list_cameras(catalog: Catalog) -> list[Listing]:
         {"id": row.id, "record": row.record, "host": row.host, "paused": row.paused}
         for row in catalog.cameras.all()
     ]
-
-
-def rebuild(stages: Stages, data: Path) -> Rebuilt:
-    """The stages go on with a catalog made anew."""
-    stages.catalog.close()
-    catalog = open_catalog(f"sqlite:///{data / 'rebuilt.sqlite3'}")
-    rebuilt = rebuild_catalog(catalog, stages.store, stages.clock(), lambda key: None)
-    stages.catalog = catalog
-    return rebuilt
 
 
 @pytest.fixture

@@ -9,25 +9,15 @@ from pathlib import Path
 import pytest
 
 from pipeline import keys
-from pipeline.catalog import open_catalog
 from pipeline.catalog.drops import DropFilter
 from pipeline.catalog.images import ImageFilter
 from pipeline.records import Detections, ImageState, Outcome, Provenance, Tombstone
 from pipeline.storage import ObjectStore, put_json
 from services.maintenance.audit import Mismatch, audit
-from services.maintenance.rebuild import Rebuilt, rebuild_catalog
-from tests.stages import Stages, draw, open_stages
+from services.maintenance.rebuild import Rebuilt
+from tests.stages import Stages, draw, open_stages, rebuild
 
 pytestmark = pytest.mark.integration
-
-
-def rebuild(stages: Stages, data: Path) -> Rebuilt:
-    """The stages go on with a catalog made anew."""
-    stages.catalog.close()
-    catalog = open_catalog(f"sqlite:///{data / 'rebuilt.sqlite3'}")
-    rebuilt = rebuild_catalog(catalog, stages.store, stages.clock(), lambda key: None)
-    stages.catalog = catalog
-    return rebuilt
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.errors import UserError
-from pipeline.records import ImageState
+from pipeline.records import KEPT_STATES, ImageState
 from traboule.access import check_camera, existing_data
 from traboule.options import (
     CameraOption,
@@ -27,12 +27,6 @@ if TYPE_CHECKING:
     from pipeline.catalog.tables import ImageRow
 
 # Unless a state is asked for: neither near-duplicates, nor what is gone or not yet there.
-KEPT = (
-    ImageState.STORED,
-    ImageState.AWAITING_MODEL,
-    ImageState.DETECTED,
-    ImageState.QUARANTINED,
-)
 LISTED = (
     Column("id", whole=True),
     Column("camera", wide=True),
@@ -70,7 +64,7 @@ def list_images(  # one for each option
     """The images that were kept, newest first."""
     from pipeline.catalog.images import ImageFilter
 
-    states = KEPT if state is None else (state,)
+    states = KEPT_STATES if state is None else (state,)
     wanted = ImageFilter(camera, since, until, label, states, limit)
     with existing_data(data) as workspace:
         check_camera(workspace, camera)

@@ -13,10 +13,9 @@ from html.parser import HTMLParser
 import pytest
 
 from pipeline.catalog.images import ImageFilter
-from pipeline.records import BoundingBox, Detection, ImageState, Policy
+from pipeline.records import KEPT_STATES, BoundingBox, Detection, ImageState, Policy
 from traboule.sheet import render
 from traboule.sheet_contents import (
-    SHOWN,
     Polls,
     Sheet,
     SheetCamera,
@@ -26,7 +25,7 @@ from traboule.sheet_contents import (
 )
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-EVERYTHING = ImageFilter(states=SHOWN)
+EVERYTHING = ImageFilter(states=KEPT_STATES)
 HOSTILE = "</title></style><script>alert(1)</script><img src=x onerror=alert(1)>\"'{{ 7 * 7 }}"
 
 
