@@ -4,6 +4,7 @@ PipelineError
 ├── TransientError      try again later: retried with backoff and jitter
 │   ├── FetchError          the other side did not answer well (carries an Outcome)
 │   ├── StorageError        the object store did not take or give an object
+│   │   └── StorageDenied       it knows us not, or not for that: credentials may be about to change
 │   ├── BrokerError         the broker did not take a message
 │   └── ModelUnavailable    a detector's model file is not there yet
 ├── PermanentError      trying again cannot help: never retried
@@ -43,6 +44,10 @@ class FetchError(TransientError):
 
 class StorageError(TransientError):
     """The object store did not take or give an object."""
+
+
+class StorageDenied(StorageError):
+    """The object store does not know this user, or refuses it this object."""
 
 
 class CatalogError(TransientError):

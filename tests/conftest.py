@@ -1,4 +1,4 @@
-"""What every test needs: no connection outlives it."""
+"""What every test needs: no connection outlives it. And servers, for those that ask for one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Connection, Engine, event
+
+from tests.servers import Server, start_minio, start_postgres, start_redis
 
 
 @pytest.fixture(autouse=True)
@@ -21,3 +23,24 @@ def engines() -> Iterator[None]:
     event.remove(Engine, "engine_connect", note)
     for engine in used:
         engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Server]:
+    """Shared: a test that stops its server, or changes how it is set, starts one for itself."""
+    with start_redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def minio_server() -> Iterator[Server]:
+    """Shared: its buckets are a test's own by a prefix of their names."""
+    with start_minio() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """Shared: a test has a database of its own by `servers.fresh_database`."""
+    with start_postgres() as server:
+        yield server

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import random
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from pipeline.errors import ObjectMissing
-from pipeline.storage import JSON, ObjectStore, StoredObject
+from pipeline.storage import JSON, ObjectInfo, ObjectStore, StoredObject
+
+MIB = 1024 * 1024
 
 
 def test_put_is_read_back_with_its_type_and_metadata(store: ObjectStore) -> None:
@@ -14,10 +17,33 @@ def test_put_is_read_back_with_its_type_and_metadata(store: ObjectStore) -> None
     assert store.get("raw/frames/a/2026-11-21/one") == stored
 
 
+@pytest.mark.parametrize("size", [0, 1, 5 * MIB + 1, 20 * MIB])
+def test_object_of_any_size_is_read_back(store: ObjectStore, size: int) -> None:
+    stored = StoredObject(random.Random(size).randbytes(size), "image/jpeg")
+    store.put("raw/frames/a/d/1", stored)
+    assert store.get("raw/frames/a/d/1") == stored
+    assert store.exists("raw/frames/a/d/1")
+    assert list(store.list("raw/")) == [ObjectInfo("raw/frames/a/d/1", size)]
+
+
+@pytest.mark.parametrize("text", ["Place de la Comédie", "100 %25", " a\tb\n", "", "猫", "a=b&c"])
+def test_metadata_of_any_text_is_read_back(store: ObjectStore, text: str) -> None:
+    stored = StoredObject(b"x", JSON, {"place": text, "x-1": "y"})
+    store.put("sources/a.json", stored)
+    assert store.get("sources/a.json") == stored
+
+
+@pytest.mark.parametrize("name", ["Camera", "a_b", "é", "", "a b", "a\n"])
+def test_metadata_name_that_would_change_is_refused(store: ObjectStore, name: str) -> None:
+    with pytest.raises(ValueError, match="not a metadata name"):
+        store.put("sources/a.json", StoredObject(b"x", JSON, {name: "x"}))
+    assert not store.exists("sources/a.json")
+
+
 def test_put_over_an_object_replaces_it(store: ObjectStore) -> None:
-    store.put("sources/a.json", StoredObject(b"1", JSON))
+    store.put("sources/a.json", StoredObject(b"1", "text/plain", {"a": "b"}))
     store.put("sources/a.json", StoredObject(b"22", JSON))
-    assert store.get("sources/a.json").data == b"22"
+    assert store.get("sources/a.json") == StoredObject(b"22", JSON)
     assert [entry.size for entry in store.list("sources/")] == [2]
 
 
@@ -50,10 +76,40 @@ def test_list_gives_keys_below_a_prefix_in_order(store: ObjectStore) -> None:
     assert list(store.list("models/")) == []
 
 
+def test_list_orders_keys_by_their_bytes(store: ObjectStore) -> None:
+    """Where the order of folders' names would be another."""
+    ordered = ["images/a-b/1", "images/a.json", "images/a/1", "images/a/10", "images/a/2"]
+    for key in reversed(ordered):
+        store.put(key, StoredObject(b"x", JSON))
+    assert [entry.key for entry in store.list("images/")] == ordered
+
+
+def test_list_takes_any_beginning_of_a_key(store: ObjectStore) -> None:
+    keys = ["images/a/1", "images/ab/1", "sources/a.json"]
+    for key in keys:
+        store.put(key, StoredObject(b"x", JSON, {"kept": "yes"}))
+    assert [entry.key for entry in store.list("images/a")] == keys[:2]
+    assert [entry.key for entry in store.list("images/a/")] == keys[:1]
+    assert [entry.key for entry in store.list("im")] == keys[:2]
+    assert [entry.key for entry in store.list("")] == keys
+
+
+def test_room_left_is_known_and_leftovers_are_no_objects(store: ObjectStore) -> None:
+    store.put("sources/a.json", StoredObject(b"x", JSON))
+    room = store.free_bytes()
+    assert room is not None
+    assert room > 0
+    store.remove_leftovers()
+    assert store.exists("sources/a.json")
+
+
 @pytest.mark.parametrize("key", ["../x", "a/../../x", "/etc/x", "a", "a//b", "a/.hidden", "a/b\n"])
-def test_put_refuses_a_key_that_leaves_the_store(store: ObjectStore, key: str) -> None:
+def test_key_that_leaves_the_store_is_refused(store: ObjectStore, key: str) -> None:
     with pytest.raises(ValueError, match="not a key"):
         store.put(key, StoredObject(b"x", JSON))
+    for ask in (store.get, store.exists, store.delete):
+        with pytest.raises(ValueError, match="not a key"):
+            ask(key)
 
 
 def test_put_by_many_threads_is_never_seen_in_part(store: ObjectStore) -> None:

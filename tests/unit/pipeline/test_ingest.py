@@ -8,7 +8,7 @@ import pytest
 from pipeline import keys
 from pipeline.catalog.drops import DropFilter
 from pipeline.errors import BrokerError, StorageError
-from pipeline.ingest import announce
+from pipeline.frames import announce
 from pipeline.messages import Message
 from pipeline.records import ImageState, Outcome, Provenance
 from pipeline.storage import FolderStore, StoredObject

@@ -130,7 +130,7 @@ def test_lines_of_a_task_name_it_and_what_it_is_about(
     [task] = [task for name, task in app.tasks.items() if not name.startswith("celery.")]
     task.apply(kwargs={"message": message.model_dump(mode="json")}, task_id="the-task")
     get_logger("services.somewhere").info("after it")
-    ours, theirs, after = read(file)
+    _, ours, theirs, _, after = read(file)  # it begins, and ends
     subject = getattr(message, about)
     for line in (ours, theirs):
         assert line[about] == (subject if isinstance(subject, str) else subject.id)

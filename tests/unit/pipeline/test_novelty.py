@@ -19,7 +19,8 @@ from pipeline.decoding import (
     thumbnail_array,
 )
 from pipeline.hashing import perceptual_hash
-from pipeline.novelty import Look, find_near_duplicate
+from pipeline.looks import Look
+from pipeline.novelty import find_near_duplicate
 from pipeline.records import Thumbnail
 from services.simulation.drawing import draw
 from services.simulation.geometry import build_camera

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import StorageError, UserError
-from pipeline.storage import JSON, FolderStore, StoredObject, open_store
+from pipeline.storage import JSON, FolderStore, StoredObject
 
 
 def test_object_is_a_plain_file_anybody_can_open(tmp_path: Path) -> None:
@@ -67,8 +67,3 @@ def test_object_that_cannot_be_stored_is_a_storage_error(tmp_path: Path) -> None
     with pytest.raises(StorageError, match="cannot store sources"):
         store.put("sources/a.json", StoredObject(b"x", JSON))
     assert list((tmp_path / ".temporary").iterdir()) == []
-
-
-def test_other_addresses_are_refused_with_a_reason() -> None:
-    with pytest.raises(UserError, match="file://"):
-        open_store("s3://bucket")

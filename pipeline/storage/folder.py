@@ -1,71 +1,21 @@
-"""The object store: one protocol, and its implementation as a folder. Keys are made in keys.py."""
+"""The object store of a laptop: a folder, and each object a file that anybody can open."""
 
 from __future__ import annotations
 
 import json
 import mimetypes
 import os
-import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from pipeline.errors import ObjectMissing, StorageError, UserError
+from pipeline.storage.store import ObjectInfo, StoredObject, check_key, check_metadata
 
-_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
 _STALE_S = 3600
-JSON = "application/json"
-
-
-@dataclass(frozen=True)
-class ObjectInfo:
-    key: str
-    size: int
-
-
-@dataclass(frozen=True)
-class StoredObject:
-    data: bytes
-    content_type: str
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-
-class ObjectStore(Protocol):
-    """Keys to bytes. A put is seen whole or not at all; put and delete may be repeated.
-
-    Every method raises StorageError (try again later) when the store does not answer or is full.
-    """
-
-    def put(self, key: str, stored: StoredObject) -> None: ...
-
-    def get(self, key: str) -> StoredObject:
-        """ObjectMissing when there is none."""
-        ...
-
-    def exists(self, key: str) -> bool: ...
-
-    def delete(self, key: str) -> None:
-        """Deleting what is not there is no error."""
-        ...
-
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """In the order of their keys."""
-        ...
-
-    def free_bytes(self) -> int | None:
-        """Room left, where the store knows it."""
-        ...
-
-    def remove_leftovers(self) -> None:
-        """What killed writers left half-written: no object, but bytes all the same."""
-        ...
 
 
 class FolderStore:
@@ -87,10 +37,13 @@ class FolderStore:
 
     def put(self, key: str, stored: StoredObject) -> None:
         path = self._path(key)
+        check_metadata(stored.metadata)
         try:
             if stored.metadata or stored.content_type != _guess_type(key):
                 described = {"content_type": stored.content_type, "metadata": dict(stored.metadata)}
                 self._write(self._described_at(key), json.dumps(described).encode())
+            else:
+                self._described_at(key).unlink(missing_ok=True)
             self._write(path, stored.data)
         except OSError as error:
             raise StorageError(f"cannot store {key}: {error.strerror}") from error
@@ -120,8 +73,8 @@ class FolderStore:
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         folder = self.root / prefix.rpartition("/")[0]
-        for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(self.root).parts):
-            key = path.relative_to(self.root).as_posix()
+        paths = {path.relative_to(self.root).as_posix(): path for path in folder.rglob("*")}
+        for key, path in sorted(paths.items()):
             if key.startswith(".") or not key.startswith(prefix):
                 continue
             with suppress(FileNotFoundError):  # deleted since it was listed
@@ -145,8 +98,7 @@ class FolderStore:
             raise StorageError(f"cannot clear {self._temporary}: {error.strerror}") from error
 
     def _path(self, key: str) -> Path:
-        if _KEY.fullmatch(key) is None:
-            raise ValueError(f"not a key: {key!r}")
+        check_key(key)
         return self.root / key
 
     def _described_at(self, key: str) -> Path:
@@ -166,18 +118,6 @@ class FolderStore:
             temporary.unlink(missing_ok=True)
             raise
         _flush_folder(path.parent)
-
-
-def open_store(url: str) -> ObjectStore:
-    """`file:///…` opens a folder. UserError for any other."""
-    parts = urlsplit(url)
-    if parts.scheme != "file":
-        raise UserError(f"no object store for {url}: it starts with file://")
-    return FolderStore(Path(url2pathname(parts.path)))
-
-
-def put_json(store: ObjectStore, key: str, text: str) -> None:
-    store.put(key, StoredObject(text.encode(), JSON))
 
 
 def _guess_type(key: str) -> str:

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import StorageError
+from pipeline.storage import JSON, ObjectStore, StoredObject, open_store
+from tests.raw_server import Serve as ServeRaw
+from tests.raw_server import reply
+from tests.unit.pipeline.storage.conftest import OF_A_STORE, PASSWORD, Answer, Asked, Serve
+from tests.unit.pipeline.storage.test_s3_failures import KEY, Ask, every_call
+
+BODY = bytes(1000)
+
+
+def failure(store: ObjectStore, ask: Ask) -> str:
+    with pytest.raises(StorageError) as caught:
+        ask(store)
+    assert PASSWORD not in str(caught.value)
+    return str(caught.value)
+
+
+def read(store: ObjectStore) -> bytes:
+    return store.get(KEY).data
+
+
+@every_call
+def test_server_that_is_not_there_is_a_storage_error(ask: Ask) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        endpoint = f"127.0.0.1:{closed.getsockname()[1]}"
+    store = open_store(f"s3+http://capture:{PASSWORD}@{endpoint}")
+    assert failure(store, ask).endswith(f"{endpoint}: it does not answer (Connection refused)")
+    with pytest.raises(StorageError, match="Connection refused"):
+        store.free_bytes()
+
+
+def test_name_that_leads_nowhere_is_a_storage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def resolve(host: str, *_: object, **__: object) -> None:
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    store = open_store(f"s3+http://capture:{PASSWORD}@object-store:9000")
+    assert failure(store, read).endswith("it does not answer (Name or service not known)")
+    assert len(asked) == 1, "a resolver may take its time"
+
+
+@every_call
+@pytest.mark.usefixtures("short_patience")
+def test_server_that_hangs_is_asked_once_and_not_for_long(serve_store: Serve, ask: Ask) -> None:
+    goes_on = threading.Event()
+
+    def hang(_: Asked) -> Answer:
+        goes_on.wait(10)
+        return Answer()
+
+    server = serve_store(hang)
+    started_s = time.monotonic()
+    try:
+        assert failure(server.open(), ask).endswith("it did not answer in time")
+    finally:
+        goes_on.set()
+    assert time.monotonic() - started_s < 2
+    assert len(server.asked) == 1
+
+
+@pytest.mark.usefixtures("short_patience")
+def test_server_that_takes_no_body_is_not_waited_for_long() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        store = open_store(f"s3+http://u:p@127.0.0.1:{deaf.getsockname()[1]}")
+        started_s = time.monotonic()
+        with pytest.raises(StorageError, match="did not answer in time"):
+            store.put(KEY, StoredObject(bytes(20_000_000), JSON))
+        assert time.monotonic() - started_s < 2
+
+
+@pytest.mark.usefixtures("short_patience")
+def test_body_that_drips_is_cut_off(serve: ServeRaw) -> None:
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(reply(b"", "x-amz-request-id: 1", length=1000))
+        for _ in range(1000):
+            connection.sendall(b"x")
+            time.sleep(0.02)
+
+    server = serve(drip)
+    started_s = time.monotonic()
+    failed = failure(open_store(f"s3+http://u:p@{server.address}"), read)
+    assert failed.endswith("it did not answer in time")
+    assert time.monotonic() - started_s < 2
+
+
+@pytest.mark.parametrize("length", [len(BODY) + 1, -1])
+def test_body_that_may_be_cut_short_is_no_object(serve_store: Serve, length: int) -> None:
+    server = serve_store(Answer(body=BODY, length=length))
+    assert "it does not answer (IncompleteRead)" in failure(server.open(), read)
+
+
+def test_whole_body_is_an_object(serve_store: Serve) -> None:
+    assert serve_store(Answer(body=BODY)).open().get(KEY).data == BODY
+
+
+def test_connections_are_used_again(serve: ServeRaw) -> None:
+    server = serve(reply(b"x", "x-amz-request-id: 1"))
+    store = open_store(f"s3+http://u:p@{server.address}")
+    for _ in range(3):
+        assert store.get(KEY).data == b"x"
+        assert store.exists(KEY)
+    assert len(server.connections) == 1
+
+
+def test_connection_that_broke_is_tried_once_more(serve: ServeRaw) -> None:
+    """As pooled ones are after the server was started again."""
+
+    def close_first(connection: socket.socket) -> None:
+        if len(server.requests) == 1:
+            connection.shutdown(socket.SHUT_RDWR)
+        connection.sendall(reply(b"x", "x-amz-request-id: 1"))
+
+    server = serve(close_first)
+    assert open_store(f"s3+http://u:p@{server.address}").get(KEY).data == b"x"
+    assert len(server.requests) == 2
+
+
+def test_connection_that_breaks_again_is_a_storage_error(serve: ServeRaw) -> None:
+    server = serve(lambda connection: connection.shutdown(socket.SHUT_RDWR))
+    assert "does not answer" in failure(open_store(f"s3+http://u:p@{server.address}"), read)
+    assert len(server.requests) == 2
+
+
+@every_call
+def test_signature_is_not_sent_elsewhere(serve_store: Serve, ask: Ask) -> None:
+    elsewhere = serve_store(Answer(body=b"x"))
+    there = {"location": f"http://{elsewhere.endpoint}/raw/frames/a"}
+    server = serve_store(Answer(307, headers=OF_A_STORE | there))
+    failure(server.open(), ask)
+    assert len(server.asked) == 1
+    assert elsewhere.asked == []
+
+
+def test_certificate_is_checked(
+    serve_store: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = serve_store(Answer(body=BODY))
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    url = server.url.replace("s3+http:", "s3+https:")
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    assert "certificate verify failed" in failure(open_store(url), read)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert open_store(url).get(KEY).data == BODY
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-days", "2"]
+    command += ["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate, key
