@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from pipeline.catalog.counters import count
-from pipeline.catalog.engine import Transactions, change
+from pipeline.catalog.engine import Transactions, change, insert_into
 from pipeline.catalog.tables import CameraRow, DropRow, HostSlotRow
 from pipeline.records import NOTHING_NEW, Camera, Outcome
 
@@ -40,19 +40,20 @@ class Cameras:
     def save(self, camera: Camera, due_at: datetime) -> None:
         """Add a camera, or change one; the first poll is at `due_at`."""
         host = urlsplit(camera.url).netloc.rpartition("@")[2].lower()
+        record = camera.model_dump(mode="json")
         with self._transactions.writing() as session:
-            row = session.get(CameraRow, camera.id)
-            if row is None:
-                row = CameraRow(id=camera.id, due_at=due_at, host=host, paused=camera.paused)
-                row.record = camera.model_dump(mode="json")
-                session.add(row)
-                return
+            session.execute(
+                insert_into(session, CameraRow)
+                .values(id=camera.id, record=record, host=host, paused=camera.paused, due_at=due_at)
+                .on_conflict_do_update(index_elements=["id"], set_={"id": CameraRow.id})
+            )  # the row is there now, and ours until the end
+            row = session.get_one(CameraRow, camera.id)
             before = Camera.model_validate(row.record)
             if before.url != camera.url:
                 row.etag = row.last_modified = None  # they were of another picture
             if _turns(before) != _turns(camera):
                 row.due_at = min(row.due_at, due_at)
-            row.record, row.host, row.paused = camera.model_dump(mode="json"), host, camera.paused
+            row.record, row.host, row.paused = record, host, camera.paused
 
     def remove(self, camera_id: str) -> bool:
         with self._transactions.writing() as session:

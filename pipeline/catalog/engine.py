@@ -1,4 +1,10 @@
-"""The database engine and its transactions: SQLite shared by threads, safely."""
+"""The database engine and its transactions: safe with many threads and processes that write.
+
+SQLite has one writer at a time. PostgreSQL has many, READ COMMITTED: a row that is read to be
+changed is locked by FOR UPDATE (which SQLite's dialect leaves out), rows of several tables in the
+order camera, slot, image, counter, drop. A deadlock or a serialization error all the same is a
+CatalogError, which is tried again with its task: a transaction is a `with` block, not repeatable.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +13,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Delete, Engine, Update, create_engine, event
+from sqlalchemy import (
+    URL,
+    Connection,
+    CursorResult,
+    Delete,
+    Engine,
+    Update,
+    create_engine,
+    event,
+    make_url,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -26,39 +43,58 @@ _ADVICE = {
 }
 
 
-def make_engine(url: str) -> Engine:
-    """SQLite in WAL mode, whose writing transactions begin with BEGIN IMMEDIATE.
+def make_engine(url: str | URL, *, patient: bool = False) -> Engine:
+    """SQLite in WAL mode, whose writing transactions begin with BEGIN IMMEDIATE; or PostgreSQL,
+    where nothing but a `patient` engine waits longer than a task may.
 
-    Source of the latter: SQLite's default lost 335 of 400 counted updates here, without an error.
+    Source of the former: SQLite's default lost 335 of 400 counted updates here, without an error.
     """
-    engine = create_engine(url)
+    address = make_url(url)
+    if address.get_backend_name() == "postgresql":
+        return _make_postgres_engine(address, patient=patient)
+    engine = create_engine(address)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
     return engine
 
 
-class Transactions:
-    """Opens sessions for reading and for writing, and says what went wrong in our own words."""
+def _make_postgres_engine(address: URL, *, patient: bool) -> Engine:
+    try:
+        from pipeline.catalog.postgres import make_postgres_engine
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"a catalog on PostgreSQL needs {error.name}: pip install 'traboule[composed]'"
+        ) from error
+    return make_postgres_engine(address, patient=patient)
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self._writer = engine.execution_options(**{_WRITING: True})
+
+class Transactions:
+    """Opens sessions for reading and for writing, and says what went wrong in our own words.
+
+    On a connection whose transaction has begun, all of them are part of that one.
+    """
+
+    def __init__(self, bind: Engine | Connection) -> None:
+        self.engine = bind.engine
+        self._reader = bind
+        writes = isinstance(bind, Engine)
+        self._writer = bind.execution_options(**{_WRITING: True}) if writes else bind
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        with _translated(self.engine), Session(self.engine, expire_on_commit=False) as session:
+        with translated(self.engine), _session(self._reader) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """Commits at the end, unless an error passes through."""
-        with (
-            _translated(self.engine),
-            Session(self._writer, expire_on_commit=False) as session,
-            session.begin(),
-        ):
+        with translated(self.engine), _session(self._writer) as session, session.begin():
             yield session
+
+
+def _session(bind: Engine | Connection) -> Session:
+    return Session(bind, expire_on_commit=False, join_transaction_mode="rollback_only")
 
 
 def change(session: Session, statement: Update | Delete) -> int:
@@ -74,7 +110,8 @@ def insert_into(session: Session, table: type[Table]) -> sqlite.Insert | postgre
 
 
 @contextmanager
-def _translated(engine: Engine) -> Iterator[None]:
+def translated(engine: Engine) -> Iterator[None]:
+    """Errors of the database as ours: UserError for damage, else CatalogError."""
     try:
         yield
     except DBAPIError as error:
@@ -85,8 +122,17 @@ def _translated(engine: Engine) -> Iterator[None]:
                 "stop the pipeline and run: traboule rebuild-catalog"
             ) from error
         advice = next((what for why, what in _ADVICE.items() if why in str(original)), "")
-        where = engine.url.database or engine.url.host
-        raise CatalogError(f"the catalog {where} did not answer: {original}{advice}") from error
+        told = " ".join(str(original).split())
+        silent = isinstance(error, OperationalError | InterfaceError)
+        did = "did not answer" if silent else "refused"
+        raise CatalogError(f"the catalog {_place(engine)} {did}: {told}{advice}") from error
+    except PoolExhausted as error:
+        raise CatalogError(f"no connection to the catalog {_place(engine)} is free") from error
+
+
+def _place(engine: Engine) -> str:
+    url = engine.url
+    return f"at {url.host}:{url.port or 5432}" if url.host else str(url.database)
 
 
 def _is_corrupt(error: sqlite3.DatabaseError) -> bool:

@@ -15,9 +15,11 @@ from pipeline.catalog.counters import count
 from pipeline.catalog.engine import change, insert_into
 from pipeline.catalog.image_queries import LOOKS_KEPT, ImageFilter, ImageQueries, select_same_bytes
 from pipeline.catalog.tables import DropRow, ImageLabelRow, ImageRow
+from pipeline.errors import CatalogError
 from pipeline.records import FACE, VEHICLES, Detections, ImageState, Outcome
 
 _OVER = frozenset({ImageState.DETECTED.value, ImageState.EXPIRED.value})
+_TRIES = 3
 _RESTORABLE = (ImageState.STORING.value, ImageState.DROPPED.value, ImageState.EXPIRED.value)
 
 
@@ -72,19 +74,7 @@ class Images(ImageQueries):
     def begin(self, new: NewImage, now: datetime) -> ImageRow:
         """The row `storing`; where the same bytes of the source have a row already, that one."""
         with self._transactions.writing() as session:
-            session.execute(
-                insert_into(session, ImageRow)
-                .values(
-                    id=new.id,
-                    source=new.source,
-                    sha256_received=new.sha256_received,
-                    captured_at=new.captured_at,
-                    state=ImageState.STORING.value,
-                    updated_at=now,
-                )
-                .on_conflict_do_nothing()
-            )
-            row = session.scalars(select_same_bytes(new.source, new.sha256_received)).one()
+            row = _insert_or_find(session, new, now)
             if row.state == ImageState.STORING:
                 row.updated_at = now  # half-stored before, and now in work again
             return row
@@ -157,7 +147,7 @@ class Images(ImageQueries):
     def mark_detected(self, image_id: str, found: Found) -> bool:
         """Whether the image has a row that now says what was found in it; may be repeated."""
         with self._transactions.writing() as session:
-            row = session.get(ImageRow, image_id)
+            row = session.get(ImageRow, image_id, with_for_update=True)
             if row is None:
                 return False
             row.state = ImageState.DETECTED.value
@@ -175,7 +165,7 @@ class Images(ImageQueries):
     def mark_undetected(self, image_id: str, reason: str, now: datetime) -> bool:
         """Whether an image that never was detected is now given up, counted and listed."""
         with self._transactions.writing() as session:
-            row = session.get(ImageRow, image_id)
+            row = session.get(ImageRow, image_id, with_for_update=True)
             if row is None or row.state in _OVER:
                 return False
             row.reason = f"{row.reason}; {reason}" if row.reason else reason
@@ -205,10 +195,38 @@ class Images(ImageQueries):
                 update(DropRow).where(DropRow.image_id == image_id).values(expires_at=None)
             )
 
+    def remove_half_stored(self, image_id: str, before: datetime) -> bool:
+        """Whether nobody had stored it, or taken it up again, since then."""
+        with self._transactions.writing() as session:
+            half = (
+                ImageRow.id == image_id,
+                ImageRow.state == ImageState.STORING.value,
+                ImageRow.updated_at <= before,
+            )
+            return change(session, delete(ImageRow).where(*half)) == 1
+
     def remove(self, image_id: str) -> None:
         with self._transactions.writing() as session:
-            session.execute(delete(DropRow).where(DropRow.image_id == image_id))
             session.execute(delete(ImageRow).where(ImageRow.id == image_id))
+            session.execute(delete(DropRow).where(DropRow.image_id == image_id))
+
+
+def _insert_or_find(session: Session, new: NewImage, now: datetime) -> ImageRow:
+    """The row, ours until the end of the transaction."""
+    insert = insert_into(session, ImageRow).values(
+        id=new.id,
+        source=new.source,
+        sha256_received=new.sha256_received,
+        captured_at=new.captured_at,
+        state=ImageState.STORING.value,
+        updated_at=now,
+    )
+    same_bytes = select_same_bytes(new.source, new.sha256_received).with_for_update()
+    for _ in range(_TRIES):
+        session.execute(insert.on_conflict_do_nothing())
+        if row := session.scalars(same_bytes).one_or_none():
+            return row  # none: another's, and removed since
+    raise CatalogError(f"{new.id} is the id of other bytes")
 
 
 def _forget_looks(session: Session, image_id: str) -> None:

@@ -44,7 +44,7 @@ def examine(url: str) -> Integrity:
                 return Integrity(damage)
             revision = MigrationContext.configure(connection).get_current_revision()
     except DBAPIError as error:
-        return Integrity(str(error.orig))
+        return Integrity(" ".join(str(error.orig).split()))
     finally:
         engine.dispose()
     config = Config()

@@ -25,6 +25,7 @@ class Slots:
                 .where(HostSlotRow.host == host, HostSlotRow.slot < slots, free)
                 .order_by(HostSlotRow.slot)
                 .limit(1)
+                .with_for_update(skip_locked=True)  # what another claims now is not free
                 .scalar_subquery()
             )
             claimed = change(

@@ -31,6 +31,7 @@ class Table(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012
         datetime: UtcTime,
         dict[str, Any]: JSON(none_as_null=True),
+        list[str]: JSON(),
     }
 
 
@@ -54,6 +55,22 @@ class CameraRow(Table):
     kept_at: Mapped[datetime | None]
     outcome: Mapped[str | None]  # the last poll's
     reason: Mapped[str] = mapped_column(default="")
+
+
+class FeedRow(Table):
+    """A public list of cameras: when it is asked for again, and the lease of who asks now."""
+
+    __tablename__ = "feeds"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    due_at: Mapped[datetime]
+    lease_token: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(default=0)  # in a row
+    reason: Mapped[str] = mapped_column(default="")  # of the last one
+    found_at: Mapped[datetime | None]  # when it last gave its list
+    cameras: Mapped[int] = mapped_column(default=0)  # how many it listed then
+    known: Mapped[list[str]] = mapped_column(default=list)  # ids that were taken up or removed
 
 
 class HostSlotRow(Table):

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import select, update
 
-from pipeline.catalog.engine import Transactions
+from pipeline.catalog.engine import Transactions, insert_into
 from pipeline.catalog.tables import TombstoneRow
 from pipeline.records import Tombstone
 
@@ -18,15 +18,13 @@ class Tombstones:
 
     def add(self, tombstone: Tombstone, repeat_until: datetime) -> None:
         """Note an erased image; may be repeated."""
+        about = tombstone.model_dump(include={"source", "sha256_received", "erased_at"})
+        values = {**about, "repeat_until": repeat_until}
         with self._transactions.writing() as session:
-            session.merge(
-                TombstoneRow(
-                    id=tombstone.id,
-                    source=tombstone.source,
-                    sha256_received=tombstone.sha256_received,
-                    erased_at=tombstone.erased_at,
-                    repeat_until=repeat_until,
-                )
+            session.execute(
+                insert_into(session, TombstoneRow)
+                .values(id=tombstone.id, **values)
+                .on_conflict_do_update(index_elements=["id"], set_=values)
             )
 
     def erased(self, source: str, sha256_received: str) -> str | None:

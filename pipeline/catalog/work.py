@@ -114,6 +114,18 @@ class Work:
                 update(ImageRow).where(ImageRow.state.in_(_WAITING)).values(announce_at=now)
             )
 
+    def announce_awaiting(self, now: datetime) -> int:
+        """A model has come: make every image that awaits one due for announcement; how many."""
+        with self._transactions.writing() as session:
+            return change(
+                session,
+                update(ImageRow)
+                .where(
+                    ImageRow.state == ImageState.AWAITING_MODEL.value, ImageRow.announce_at > now
+                )
+                .values(announce_at=now),
+            )
+
     def take_due(self, now: datetime, limit: int) -> Sequence[str]:
         """Images to announce again, oldest first; each is due later the next time."""
         with self._transactions.writing() as session:
@@ -122,6 +134,7 @@ class Work:
                 .where(ImageRow.state.in_(_WAITING), ImageRow.announce_at <= now)
                 .order_by(ImageRow.announce_at, ImageRow.captured_at)
                 .limit(limit)
+                .with_for_update(skip_locked=True)  # another sweep takes those now
             )
             rows = session.scalars(query).all()
             for row in rows:

@@ -122,6 +122,18 @@ def test_removing_may_be_repeated_and_says_whether_there_was_one(stages: Stages)
     assert not remove_camera(stages.catalog, stages.store, "quai")
 
 
+def test_removing_a_feeds_camera_is_remembered_of_the_feed(stages: Stages) -> None:
+    save(stages, CAMERA.model_copy(update={"feed": "lyon"}))
+    remove_camera(stages.catalog, stages.store, "quai")
+    assert [(row.id, row.known) for row in stages.catalog.feeds.all()] == [("lyon", ["quai"])]
+
+
+def test_removing_a_camera_of_no_feed_leaves_nothing(stages: Stages) -> None:
+    save(stages, CAMERA)
+    remove_camera(stages.catalog, stages.store, "quai")
+    assert stages.catalog.feeds.all() == []
+
+
 def test_camera_added_again_begins_anew(stages: Stages) -> None:
     save(stages, CAMERA)
     poll(stages, failed=True)
