@@ -26,7 +26,8 @@ from pipeline.decoding import (
     thumbnail,
 )
 from pipeline.hashing import distance, perceptual_hash
-from pipeline.novelty import Look, find_near_duplicate
+from pipeline.looks import Look
+from pipeline.novelty import find_near_duplicate
 from services.simulation.drawing import draw
 from services.simulation.geometry import build_camera
 from services.simulation.scene import PAINTS, TRAFFIC, Item, Scene, build_scene

@@ -17,8 +17,8 @@ from pipeline.decoding import (
 )
 from pipeline.errors import UnreadableImage
 from pipeline.hashing import perceptual_hash, sha256_of
-from pipeline.looks import read_look
-from pipeline.novelty import Look, find_near_duplicate
+from pipeline.looks import Look, read_look
+from pipeline.novelty import find_near_duplicate
 from pipeline.records import Camera, Outcome, Thumbnail
 
 

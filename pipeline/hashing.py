@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
-import imagehash
-from PIL import Image
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 def sha256_of(data: bytes) -> str:
@@ -15,6 +16,8 @@ def sha256_of(data: bytes) -> str:
 
 def perceptual_hash(grey: Image.Image) -> str:
     """imagehash's phash, 64 bits as 16 hex digits; of a reduced picture, within 2 bits at p99."""
+    import imagehash  # and scipy with it: who only compares hashes has neither
+
     return str(imagehash.phash(grey))
 
 

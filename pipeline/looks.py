@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from pipeline.novelty import Look, Region
 from pipeline.records import BoundingBox, Conditions, Detections, Provenance, Thumbnail
 
 HIDDEN_PADDING = 0.3  # of a face's box, on each side: as much as detection blurs
+Region = tuple[float, float, float, float]  # x1, y1, x2, y2 as fractions of width and height
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is compared of an image."""
+
+    image_id: str
+    phash: str
+    thumbnail: Thumbnail
+    conditions: Conditions
+    hidden: tuple[Region, ...] = ()  # what was blurred since: not compared
 
 
 def write_look(provenance: Provenance) -> dict[str, Any]:

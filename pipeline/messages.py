@@ -19,6 +19,10 @@ class Sweep(Message):
     """See what fell between, and what has had its time."""
 
 
+class Discover(Message):
+    """See which feeds are due, and take up the cameras that they list."""
+
+
 class PollDue(Message):
     """A camera is due; the token is its lease's: without it the poll is ignored."""
 

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from pipeline.decoding import thumbnail_array
 from pipeline.hashing import distance
-from pipeline.records import Conditions, Thumbnail
+from pipeline.looks import Look, Region
+from pipeline.records import Thumbnail
 
 # Calibrated by benchmarks/novelty.py.
 LOW_CONTRAST = 20.0  # standard deviation of the greys; above, noise moves a hash by 2 bits at most
@@ -27,18 +28,6 @@ SIGMA_PER_MAD = 1.4826
 
 MOST_HIDDEN = 0.25  # of the picture; with more of it blurred, too little is left to compare
 Change = npt.NDArray[np.float32]
-Region = tuple[float, float, float, float]  # x1, y1, x2, y2 as fractions of width and height
-
-
-@dataclass(frozen=True)
-class Look:
-    """What is compared of an image."""
-
-    image_id: str
-    phash: str
-    thumbnail: Thumbnail
-    conditions: Conditions
-    hidden: tuple[Region, ...] = ()  # what was blurred since: not compared
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.messages import (
     DeleteImage,
+    Discover,
     ImageDetected,
     ImageStored,
     Message,
@@ -38,6 +39,7 @@ class Beat:
 
 ROUTES = (
     Route(Tick, "scheduler", "scheduler.tick", expires_s=2),
+    Route(Discover, "scheduler", "scheduler.discover", expires_s=5),
     Route(SaveCamera, "scheduler", "scheduler.save_camera"),
     Route(RemoveCamera, "scheduler", "scheduler.remove_camera"),
     Route(PollDue, "capture", "capture.poll_camera"),
@@ -50,7 +52,20 @@ ROUTES = (
 # Published by a stage, consumed by none yet: not sent.
 WITHOUT_CONSUMER: tuple[type[Message], ...] = (ImageDetected,)
 
-BEATS = (Beat(Tick(), every_s=1), Beat(Sweep(), every_s=30))
+BEATS = (
+    Beat(Tick(), every_s=1),
+    Beat(Discover(), every_s=5),
+    Beat(Sweep(), every_s=30),
+)
+
+# Who may send what, and nothing else; a service's own queue takes its own retries besides.
+SENDERS: dict[str, tuple[type[Message], ...]] = {
+    "scheduler": (Tick, Discover, Sweep, PollDue),
+    "capture": (ImageStored,),
+    "detection": (ImageDetected,),
+    "maintenance": (ImageStored,),
+    "cli": (SaveCamera, RemoveCamera, DeleteImage, RestoreDrop),
+}
 
 _BY_MESSAGE = {route.message: route for route in ROUTES}
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from pipeline import keys
 from pipeline.catalog.images import Found, NewImage
-from pipeline.ingest import mark_dropped, mark_stored
+from pipeline.frames import mark_dropped, mark_stored
 from pipeline.records import (
     BoundingBox,
     Camera,

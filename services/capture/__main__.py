@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from pipeline.broker import make_app, run_worker
-from pipeline.logs import start_logs
-from pipeline.settings import PipelineSettings
-from services.capture.settings import CaptureSettings
-from services.capture.tasks import build_context, handlers
+from pipeline.vitals import Vitals
+from pipeline.watchdog import watch
 
 
-def main() -> None:
+def work(vitals: Vitals) -> None:
+    # Imported in the child: the watchdog, its parent, needs none of it.
+    from pipeline.broker import make_app, run_worker
+    from pipeline.logs import start_logs
+    from pipeline.readiness import wait_for_servers
+    from pipeline.settings import PipelineSettings
+    from services.capture.settings import CaptureSettings
+    from services.capture.tasks import build_context, handlers
+
     start_logs()
-    shared, settings = PipelineSettings(), CaptureSettings()
+    settings = CaptureSettings()
+    shared = wait_for_servers(PipelineSettings, on_try=vitals.touch)
     app = make_app(
         "capture",
         shared.broker_url,
         handlers,
         lambda publish: build_context(shared, settings, publish),
     )
-    run_worker(app, threads=settings.threads)
+    run_worker(app, threads=settings.threads, vitals=vitals)
 
 
 if __name__ == "__main__":
-    main()
+    watch(work)
