@@ -16,5 +16,6 @@ class DetectionSettings(BaseSettings):
 
     models_dir: Path | None = Field(default=None, validation_alias="TRABOULE_MODELS_DIR")
     models_cache: Path = Path(platformdirs.user_cache_dir("traboule", appauthor=False)) / "models"
+    pull_models: bool = False  # those that are missing, at start and until they are there
     deadline_s: float = 25.0  # below the task's own limit, which threads ignore
     threads: int = 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 from pipeline.broker import Handlers, Publish
 from pipeline.cadence import utc_now
@@ -16,6 +17,7 @@ from services.detection.detector import Detector
 from services.detection.processing import DetectionContext
 from services.detection.registry import build_detectors
 from services.detection.settings import DetectionSettings
+from services.detection.supply import supply_models
 
 handlers: Handlers[DetectionContext] = Handlers()
 
@@ -36,6 +38,17 @@ def build_context(
         clock=utc_now,
         deadline_s=settings.deadline_s,
     )
+
+
+def prepare(shared: PipelineSettings, settings: DetectionSettings) -> None:
+    """For a process of its own, before it consumes: models pulled, where the settings want it."""
+
+    def announce_awaiting() -> None:
+        with closing(open_catalog(shared.catalog_url)) as catalog:
+            catalog.work.announce_awaiting(utc_now())
+
+    if settings.pull_models:
+        supply_models(settings, announce_awaiting)
 
 
 def keep_detectors(settings: DetectionSettings) -> Callable[[Sequence[str]], Sequence[Detector]]:

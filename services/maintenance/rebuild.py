@@ -14,7 +14,7 @@ from pipeline import keys
 from pipeline.cadence import first_due
 from pipeline.catalog import Catalog
 from pipeline.catalog.images import Found, NewImage
-from pipeline.ingest import mark_dropped, mark_stored
+from pipeline.frames import mark_dropped, mark_stored
 from pipeline.looks import write_safe_look
 from pipeline.records import Camera, Detections, ImageState, Provenance, Tombstone
 from pipeline.storage import ObjectStore

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pipeline import keys
 from pipeline.catalog.drops import DropFilter
 from pipeline.errors import ObjectMissing, UserError
-from pipeline.ingest import announce, mark_stored
+from pipeline.frames import announce, mark_stored
 from pipeline.logs import get_logger
 from pipeline.records import ImageState, Provenance
 from services.maintenance.context import MaintenanceContext

@@ -7,9 +7,12 @@ from datetime import datetime
 from pipeline import keys
 from pipeline.cadence import first_due
 from pipeline.catalog import Catalog
+from pipeline.catalog.cameras import camera_of
 from pipeline.errors import UserError
 from pipeline.records import Camera
 from pipeline.storage import ObjectStore, put_json
+
+MANUAL = "manual"  # the feed of a camera that a person added: see records.Camera
 
 
 def save_camera(catalog: Catalog, store: ObjectStore, camera: Camera, now: datetime) -> None:
@@ -19,7 +22,10 @@ def save_camera(catalog: Catalog, store: ObjectStore, camera: Camera, now: datet
 
 
 def remove_camera(catalog: Catalog, store: ObjectStore, camera_id: str) -> bool:
-    """Forget a camera; its images stay. Whether there was one."""
+    """Forget a camera, and its feed's bringing it again; its images stay. Whether there was one."""
+    row = catalog.cameras.get(camera_id)
+    if row is not None and (feed := camera_of(row).feed) != MANUAL:
+        catalog.feeds.mark_known(feed, camera_id)
     store.delete(keys.source(camera_id))
     return catalog.cameras.remove(camera_id)
 
@@ -29,4 +35,4 @@ def get_camera(catalog: Catalog, camera_id: str) -> Camera:
     row = catalog.cameras.get(camera_id)
     if row is None:
         raise UserError(f"no camera {camera_id!r}; see: traboule cameras list")
-    return Camera.model_validate(row.record)
+    return camera_of(row)

@@ -1,14 +1,15 @@
-"""The scheduler's tasks: its tick, and the commands about cameras."""
+"""The scheduler's tasks: its tick, its feeds, and the commands about cameras."""
 
 from __future__ import annotations
 
 from pipeline.broker import Handlers, Publish
 from pipeline.cadence import utc_now
 from pipeline.catalog import open_catalog
-from pipeline.messages import RemoveCamera, SaveCamera, Tick
+from pipeline.messages import Discover, RemoveCamera, SaveCamera, Tick
 from pipeline.settings import PipelineSettings
 from pipeline.storage import open_store
 from services.scheduler import sources
+from services.scheduler.discovery import ask_due_feeds
 from services.scheduler.settings import SchedulerSettings
 from services.scheduler.tick import SchedulerContext
 from services.scheduler.tick import tick as send_due_polls
@@ -19,6 +20,11 @@ handlers: Handlers[SchedulerContext] = Handlers()
 @handlers.on(Tick)
 def tick(context: SchedulerContext, message: Tick) -> None:
     send_due_polls(context)
+
+
+@handlers.on(Discover)
+def discover(context: SchedulerContext, message: Discover) -> None:
+    ask_due_feeds(context)
 
 
 @handlers.on(SaveCamera)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pipeline.cadence import due_after_failure
 from pipeline.catalog import Catalog
 from pipeline.catalog.cameras import PollEnd, camera_of
 from pipeline.catalog.tables import CameraRow
+from pipeline.connections import is_local
 from pipeline.errors import BrokerError
 from pipeline.logs import get_logger
 from pipeline.messages import PollDue
@@ -97,9 +97,6 @@ def _send_poll(context: SchedulerContext, row: CameraRow, now: datetime) -> bool
 
 
 def _slots_for(host: str, settings: SchedulerSettings) -> int:
+    """Other people's hosts are spared."""
     name = urlsplit(f"//{host}").hostname or ""
-    try:
-        loopback = ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        loopback = name == "localhost"
-    return settings.slots_on_loopback if loopback else settings.slots_per_host
+    return settings.slots_per_own_host if is_local(name) else settings.slots_per_host

@@ -33,7 +33,7 @@ LONGEST_COMMAND_BYTES = 100
 
 
 class CityHandler(BaseHTTPRequestHandler):
-    """GET /cameras.json, /camera/ID.jpg and /truth/ID.json; PUT /misbehave/ID with a kind.
+    """GET /cameras.json, /camera/ID.jpg, /truth/ID.json, /health; PUT /misbehave/ID with a kind.
 
     PUT with an empty body makes the camera behave again.
     """
@@ -50,6 +50,8 @@ class CityHandler(BaseHTTPRequestHandler):
         camera_id, _, suffix = name.rpartition(".")
         if path == "/cameras.json":
             self._send_json(self._list_cameras())
+        elif path == "/health":
+            self._send(HTTPStatus.NO_CONTENT)  # nothing is drawn for it
         elif camera_id not in self.server.city.camera_ids:
             self.send_error(HTTPStatus.NOT_FOUND)
         elif (folder, suffix) == ("camera", "jpg"):
@@ -91,6 +93,7 @@ class CityHandler(BaseHTTPRequestHandler):
                 "refresh_s": city.refresh_s,
                 "latitude": camera.latitude,
                 "longitude": camera.longitude,
+                "drawn": camera.drawn,
             }
             for camera in cameras
         ]

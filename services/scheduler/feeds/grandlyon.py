@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import ValidationError
-
 from pipeline.errors import FetchError, TransientError
 from pipeline.fetch import Fetcher
-from pipeline.logs import get_logger
 from pipeline.records import Camera
+from services.scheduler.feeds.listing import read_cameras, read_document
 
 _TABLE = "pvo_patrimoine_voirie.pvocameracriter"
 LISTS = (
@@ -24,9 +21,6 @@ IMAGE_HOST = "download.data.grandlyon.com"
 PLACEHOLDER_SHA256 = "8be14bdafb0b8b688651206d02fad0656c0be2095c0e18c36945f74a8f598bdd"
 REFRESH_S = 62.0
 TRUNCATED_ALWAYS = frozenset({"cwl5801"})
-MAX_CAMERAS = 500
-
-log = get_logger(__name__)
 
 
 def discover(fetcher: Fetcher) -> list[Camera]:
@@ -45,30 +39,23 @@ def parse(body: bytes) -> list[Camera]:
 
     ValueError when it is not such a list.
     """
-    document = json.loads(body)
+    document = read_document(body)
     rows = document.get("values") if isinstance(document, dict) else None
     if not isinstance(rows, list):
         raise ValueError("the list of cameras has no `values`")
-    cameras = {}
-    for row in rows[:MAX_CAMERAS]:
-        camera = _camera(row)
-        if camera is None:
-            log.warning("feed row ignored", feed="grandlyon", row=str(row)[:200])
-        else:
-            cameras[camera.id] = camera
-    return list(cameras.values())
+    return read_cameras("grandlyon", rows, _camera)
 
 
 def _camera(row: Any) -> Camera | None:
     if not isinstance(row, dict):
         return None
     url = str(row.get("url", ""))
-    parts = urlsplit(url)
-    if parts.scheme != "https" or parts.hostname != IMAGE_HOST:
-        return None
     camera_id = str(row.get("numeromaintenance", "")).lower()
     names = (row.get("libellelong") or row.get("nom"), row.get("observation"))
     try:
+        parts = urlsplit(url)
+        if parts.scheme != "https" or parts.hostname != IMAGE_HOST:
+            return None
         return Camera(
             id=camera_id,
             url=url,
@@ -82,5 +69,5 @@ def _camera(row: Any) -> Camera | None:
             keep_truncated=camera_id in TRUNCATED_ALWAYS,
             placeholder_sha256=(PLACEHOLDER_SHA256,),
         )
-    except ValidationError:
+    except ValueError:  # pydantic's are such, too
         return None

@@ -7,8 +7,8 @@ from pipeline.catalog.drops import DropFilter
 from pipeline.errors import UserError
 from pipeline.messages import ImageStored, Message
 from pipeline.records import ImageState, Outcome, Provenance
+from services.maintenance.completion import complete_frames
 from services.maintenance.restoring import restore_drop
-from services.maintenance.sweep import complete_restores
 from tests.stages import Stages, draw
 
 
@@ -79,14 +79,14 @@ def test_restoring_cut_off_after_the_mark_is_taken_up(stages: Stages, dropped: s
     for source, target in ((keys.dropped, keys.frame), (keys.dropped_mark, keys.frame_mark)):
         stages.store.put(target(dropped), stages.store.get(source(dropped)))
     stages.detecting = True
-    complete_restores(stages.maintenance)
+    complete_frames(stages.maintenance)
     assert stages.row(dropped).state == ImageState.DETECTED
 
 
 def test_restoring_cut_off_before_the_mark_is_not(stages: Stages, dropped: str) -> None:
     stages.store.put(keys.frame(dropped), stages.store.get(keys.dropped(dropped)))
     stages.detecting = True
-    complete_restores(stages.maintenance)
+    complete_frames(stages.maintenance)
     assert stages.row(dropped).state == ImageState.DROPPED
     restore_drop(stages.maintenance, dropped)
     assert stages.row(dropped).state == ImageState.DETECTED

@@ -15,9 +15,10 @@ from pipeline.records import ImageState, Outcome
 from pipeline.storage import StoredObject
 from services.detection.detector import Detector
 from services.detection.processing import MODEL_AWAITED_S
+from services.maintenance.completion import complete_storing
 from services.maintenance.context import MaintenanceContext
 from services.maintenance.settings import MaintenanceSettings
-from services.maintenance.sweep import announce_waiting, complete_storing, forget_drops, sweep
+from services.maintenance.sweep import announce_waiting, forget_drops, sweep
 from tests.stages import CAMERA, Stages, draw
 
 GRACE_S = 120

@@ -169,11 +169,15 @@ def test_renaming_a_camera_does_not_undo_its_backoff(desk: Desk) -> None:
         ("127.0.0.1:8090", 64),
         ("[::1]", 64),
         ("localhost:80", 64),
+        ("simulation:8090", 64),
+        ("192.168.1.20:8080", 64),
+        ("camera.local", 64),
         ("127.evil.example", 3),
+        ("93.184.216.34", 3),
         ("city.example", 3),
     ],
 )
-def test_only_this_machine_is_not_spared(desk: Desk, host: str, slots: int) -> None:
+def test_only_our_own_network_is_not_spared(desk: Desk, host: str, slots: int) -> None:
     for n in range(70):
         desk.add(f"a{n}", host=host)
     assert len(desk.tick_after(15)) == slots

@@ -88,7 +88,9 @@ def test_even_cameras_send_no_validators(server: CityServer) -> None:
 def test_list_names_every_camera(server: CityServer) -> None:
     cameras = requests.get(f"{server.url}/cameras.json", timeout=5).json()
     assert [camera["id"] for camera in cameras] == ["sim-1", "sim-2"]
-    assert set(cameras[0]) == {"id", "name", "url", "refresh_s", "latitude", "longitude"}
+    places = {"latitude", "longitude"}
+    assert set(cameras[0]) == {"id", "name", "url", "refresh_s", "drawn"} | places
+    assert cameras[0]["drawn"] is True
     assert requests.get(cameras[1]["url"], timeout=5).status_code == 200
 
 
@@ -103,6 +105,22 @@ def test_truth_is_that_of_the_frame(server: CityServer, city: City) -> None:
 def test_list_uses_the_address_that_the_client_came_by(server: CityServer) -> None:
     answer = requests.get(f"{server.url}/cameras.json", headers={"Host": "city:80"}, timeout=5)
     assert answer.json()[0]["url"] == "http://city:80/camera/sim-1.jpg"
+
+
+def test_list_says_which_camera_may_show_real_people(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "1.png")
+    with serve(City(1, folders=(tmp_path,))) as server:
+        cameras = requests.get(f"{server.url}/cameras.json", timeout=5).json()
+    assert {camera["id"]: camera["drawn"] for camera in cameras} == {
+        "sim-1": True,
+        "folder-1": False,
+    }
+
+
+def test_health_is_told_without_drawing(server: CityServer) -> None:
+    answer = requests.get(f"{server.url}/health", timeout=5)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert not server.requests
 
 
 def test_query_is_ignored(server: CityServer) -> None:

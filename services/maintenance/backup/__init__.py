@@ -1,0 +1,1 @@
+"""A backup of the object store, and what a restore needs besides."""

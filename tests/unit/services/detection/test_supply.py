@@ -1,0 +1,211 @@
+"""Models come without a command, whenever their host can be reached at last."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import CatalogError
+from pipeline.settings import PipelineSettings
+from services.detection.models import MODELS, ModelFile
+from services.detection.settings import DetectionSettings
+from services.detection.supply import Patience, supply_models
+from services.detection.tasks import prepare
+from tests.stages import draw, open_stages
+
+BODIES = {"face": b"face" * 20_000, "thing": b"thing" * 20_000}
+QUICK = Patience(at_start_s=5.0, first_pause_s=0.02, longest_pause_s=0.1, pull_s=5.0)
+
+
+@dataclass
+class Host:
+    """Serves models, those in `down` excepted, slowly where `delay_s` says so."""
+
+    address: str = ""
+    down: set[str] = field(default_factory=set)
+    delay_s: float = 0.0
+    asked: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    host = Host()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            name = self.path.strip("/")
+            host.asked.append(name)
+            if name in host.down:
+                self.send_error(503)
+                return
+            time.sleep(host.delay_s)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(BODIES[name])))
+            self.end_headers()
+            self.wfile.write(BODIES[name])
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        host.address = f"http://127.0.0.1:{server.server_address[1]}"
+        yield host
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def models(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two small ones stand for the real."""
+    for name in list(MODELS):
+        monkeypatch.delitem(MODELS, name)
+    for name, body in BODIES.items():
+        model = ModelFile(
+            name=name,
+            filename=f"{name}.onnx",
+            pattern=f"{name}*.onnx",
+            urls=(f"{host.address}/{name}",),
+            bytes=len(body),
+            sha256=hashlib.sha256(body).hexdigest(),
+            licence="MIT",
+            source="",
+        )
+        monkeypatch.setitem(MODELS, name, model)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> DetectionSettings:
+    return DetectionSettings(TRABOULE_MODELS_DIR=None, models_cache=tmp_path / "cache")
+
+
+class Arrivals:
+    def __init__(self, fails: int = 0) -> None:
+        self.count, self._fails = 0, fails
+
+    def __call__(self) -> None:
+        self.count += 1
+        if self.count <= self._fails:
+            raise CatalogError("away")
+
+
+def has_all(settings: DetectionSettings) -> bool:
+    """And nothing else, such as half a download."""
+    found = {path.name: path.read_bytes() for path in settings.models_cache.iterdir()}
+    return found == {f"{name}.onnx": body for name, body in BODIES.items()}
+
+
+def test_missing_models_are_there_when_the_work_begins(settings: DetectionSettings) -> None:
+    arrivals = Arrivals()
+    assert supply_models(settings, arrivals, QUICK) is None
+    assert has_all(settings)
+    assert arrivals.count == 1
+
+
+def test_models_that_are_there_are_not_asked_for(
+    settings: DetectionSettings, host: Host, tmp_path: Path
+) -> None:
+    (tmp_path / "face-own-export.onnx").write_bytes(b"a person's own export")
+    own = settings.model_copy(update={"models_dir": tmp_path})
+    settings.models_cache.mkdir()
+    (settings.models_cache / "thing.onnx").write_bytes(BODIES["thing"])
+    arrivals = Arrivals()
+    assert supply_models(own, arrivals, QUICK) is None
+    assert (host.asked, arrivals.count) == ([], 0)
+
+
+def test_corrupt_model_is_replaced(settings: DetectionSettings) -> None:
+    settings.models_cache.mkdir()
+    (settings.models_cache / "face.onnx").write_bytes(b"half of it")
+    assert supply_models(settings, Arrivals(), QUICK) is None
+    assert has_all(settings)
+
+
+def test_one_model_out_of_reach_does_not_keep_the_other_away(
+    settings: DetectionSettings, host: Host
+) -> None:
+    host.down = {"face"}
+    arrivals = Arrivals()
+    thread = supply_models(settings, arrivals, QUICK)
+    assert thread is not None
+    assert (settings.models_cache / "thing.onnx").read_bytes() == BODIES["thing"]
+    assert arrivals.count == 1
+    while host.asked.count("face") < 3:
+        time.sleep(0.01)
+    host.down = set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert has_all(settings)
+    assert arrivals.count == 2
+
+
+def test_work_begins_in_time_without_models(settings: DetectionSettings, host: Host) -> None:
+    host.delay_s = 0.6
+    began = time.monotonic()
+    hasty = Patience(at_start_s=0.3, first_pause_s=0.02, longest_pause_s=0.1, pull_s=5.0)
+    thread = supply_models(settings, Arrivals(), hasty)
+    assert time.monotonic() - began < 0.55
+    assert thread is not None and thread.daemon
+    thread.join(10)
+    assert has_all(settings)
+
+
+def test_models_arrive_though_nobody_can_be_told(settings: DetectionSettings, host: Host) -> None:
+    arrivals = Arrivals(fails=2)
+    host.down = {"face"}
+    thread = supply_models(settings, arrivals, QUICK)
+    host.down = set()
+    assert thread is not None
+    thread.join(10)
+    assert not thread.is_alive() and has_all(settings)
+    assert arrivals.count == 2
+
+
+def test_cache_that_cannot_be_written_does_not_stop_the_work(
+    settings: DetectionSettings, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    unwritable = settings.model_copy(update={"models_cache": tmp_path / "file" / "cache"})
+    thread = supply_models(unwritable, Arrivals(), QUICK)
+    assert thread is not None and thread.is_alive()
+    (tmp_path / "file").unlink()
+    thread.join(10)
+    assert not thread.is_alive() and has_all(unwritable)
+
+
+def test_several_share_a_cache(settings: DetectionSettings, host: Host) -> None:
+    host.delay_s = 0.3  # so that all are at it together
+    with ThreadPoolExecutor(3) as pool:
+        left = list(pool.map(lambda _: supply_models(settings, Arrivals(), QUICK), range(3)))
+    assert left == [None, None, None]
+    assert host.asked.count("face") == 3, "they were at it together"
+    assert has_all(settings)
+
+
+def test_images_that_await_a_model_are_announced_when_it_comes(
+    settings: DetectionSettings, tmp_path: Path
+) -> None:
+    stages = open_stages(tmp_path)
+    stages.detecting = False
+    image = stages.keep(draw(1))
+    work, now = stages.catalog.work, stages.clock()
+    assert work.claim(image, "token", now, now)
+    work.await_model(image, "token", "no model", now + timedelta(days=1))
+    shared = PipelineSettings.of_folder(tmp_path)
+    prepare(shared, settings)
+    assert not settings.models_cache.exists(), "not unless the settings say so"
+    prepare(shared, settings.model_copy(update={"pull_models": True}))
+    assert has_all(settings)
+    due_at = stages.row(image).announce_at
+    assert due_at is not None and due_at < now + timedelta(hours=1)
+    stages.catalog.close()
