@@ -9,7 +9,7 @@ from statistics import median
 ROOT = Path(__file__).parents[2]
 CODE = [
     path
-    for package in ("pipeline", "services", "traboule")
+    for package in ("pipeline", "services", "traboule", "infra")
     for path in sorted((ROOT / package).rglob("*.py"))
     if path.stat().st_size and "migrations" not in path.parts
 ]

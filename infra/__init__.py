@@ -1,0 +1,1 @@
+"""Infrastructure: a folder for each piece."""
