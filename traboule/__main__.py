@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import PipelineError
 from pipeline.logs import start_logs
+from traboule.advice import fit
 from traboule.cli import app
 
 
@@ -19,7 +21,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8
-    start_logs(level="ERROR")  # a command says itself what it did
+    start_logs(level="ERROR")
+    logging.getLogger().handlers[:] = [logging.NullHandler()]  # a command says itself what it did
     sys.exit(run_command(sys.argv[1:]))
 
 
@@ -35,6 +38,10 @@ def run_command(arguments: Sequence[str]) -> int | str | None:
         return _fail(str(error))
     except ValidationError as error:
         return _fail(_describe(error))
+    except ValueError as error:
+        if not _is_of_settings(error):
+            raise
+        return _fail(f"a setting in the environment is not JSON: {error}")
     except OSError as error:
         what = error.strerror or str(error)
         return _fail(f"{what}: {error.filename}" if error.filename else what)
@@ -53,8 +60,14 @@ def _flush(code: int | str | None) -> int | str | None:
 
 def _fail(message: str) -> int:
     _flush(0)
-    print(f"traboule: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    print(f"traboule: {fit(' '.join(message.split()))}", file=sys.stderr)  # noqa: T201
     return 1
+
+
+def _is_of_settings(error: ValueError) -> bool:
+    from pydantic_settings import SettingsError  # most commands end well without it
+
+    return isinstance(error, SettingsError)
 
 
 def _describe(error: ValidationError) -> str:

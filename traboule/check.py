@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.settings import PipelineSettings
+from traboule.advice import Advice, advise
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Patient:
     settings: PipelineSettings
     now: datetime
     contact: Contact
+
+    @property
+    def advice(self) -> Advice:
+        return advise(composed=self.folder is None)
 
 
 Examination = Callable[[Patient], Sequence[Check]]

@@ -17,6 +17,7 @@ from traboule.commands import (
     sheet,
     simulate,
     status,
+    summary,
 )
 
 RUN, LOOK, UPKEEP = "Run", "Look", "Upkeep"
@@ -34,6 +35,7 @@ app.add_typer(images.app, name="images", rich_help_panel=LOOK)
 app.add_typer(drops.app, name="drops", rich_help_panel=LOOK)
 app.command("sheet", rich_help_panel=LOOK)(sheet.write)
 app.command("status", rich_help_panel=LOOK)(status.show_status)
+app.command("summary", rich_help_panel=LOOK)(summary.summarise)
 app.command("doctor", rich_help_panel=UPKEEP)(doctor.examine)
 app.add_typer(models.app, name="models", rich_help_panel=UPKEEP)
 app.command("rebuild-catalog", rich_help_panel=UPKEEP)(rebuild.rebuild_catalog)

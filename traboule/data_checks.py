@@ -20,26 +20,28 @@ from pipeline.storage import open_store
 from services.capture.settings import CaptureSettings
 from services.maintenance.audit import Audit, Mismatch, audit
 from services.maintenance.settings import MaintenanceSettings
+from traboule.advice import Advice
 from traboule.check import Check, Patient
+from traboule.server_checks import judge_server
 from traboule.status import find_holder
 
 SETTLES_WITHIN_S = 2.0
 SHOWN_IDS = 3
-REBUILD = "stop the pipeline and run: traboule rebuild-catalog"
 ELSEWHERE = "make it yours (chown), or choose another with --data"
-NEXT_RUN = "nothing: the next `traboule run` sees to it"
+FORGET = "forget it: {traboule} images delete ID"
+# In braces: the fields of Advice.
 ADVICE: Mapping[Mismatch, tuple[Literal["warn", "fail"], str]] = {
-    Mismatch.IMAGE_MISSING: ("fail", "put it back from a backup, or forget it: images delete ID"),
-    Mismatch.DETECTIONS_MISSING: ("fail", f"put it back from a backup; else {REBUILD}"),
-    Mismatch.FRAME_MISSING: ("fail", "forget it: traboule images delete ID"),
-    Mismatch.DROPPED_MISSING: ("warn", "forget it: traboule images delete ID"),
-    Mismatch.IMAGE_WITHOUT_MARK: ("warn", NEXT_RUN),
-    Mismatch.MARK_WITHOUT_IMAGE: ("fail", "forget it: traboule images delete ID"),
-    Mismatch.FRAME_WITHOUT_MARK: ("warn", NEXT_RUN),
-    Mismatch.MARK_WITHOUT_FRAME: ("warn", NEXT_RUN),
-    Mismatch.WITHOUT_ROW: ("fail", REBUILD),
-    Mismatch.FRAME_LEFT: ("warn", NEXT_RUN),
-    Mismatch.ERASED_BUT_LEFT: ("fail", "delete it again: traboule images delete ID"),
+    Mismatch.IMAGE_MISSING: ("fail", f"put it back from a backup, or {FORGET}"),
+    Mismatch.DETECTIONS_MISSING: ("fail", "put it back from a backup; else {rebuild}"),
+    Mismatch.FRAME_MISSING: ("fail", FORGET),
+    Mismatch.DROPPED_MISSING: ("warn", FORGET),
+    Mismatch.IMAGE_WITHOUT_MARK: ("warn", "{mends_itself}"),
+    Mismatch.MARK_WITHOUT_IMAGE: ("fail", FORGET),
+    Mismatch.FRAME_WITHOUT_MARK: ("warn", "{mends_itself}"),
+    Mismatch.MARK_WITHOUT_FRAME: ("warn", "{mends_itself}"),
+    Mismatch.WITHOUT_ROW: ("fail", "{rebuild}"),
+    Mismatch.FRAME_LEFT: ("warn", "{mends_itself}"),
+    Mismatch.ERASED_BUT_LEFT: ("fail", "delete it again: {traboule} images delete ID"),
     Mismatch.NOT_OURS: ("warn", "move it elsewhere: nothing here reads it"),
 }
 
@@ -47,7 +49,7 @@ ADVICE: Mapping[Mismatch, tuple[Literal["warn", "fail"], str]] = {
 def check_folder(patient: Patient) -> Sequence[Check]:
     folder = patient.folder
     if folder is None:
-        return [Check("data", "ok", f"in {patient.settings.store_url}, by PIPELINE_STORE_URL")]
+        return []
     if not folder.exists():
         return [_check_place(folder)]
     try:
@@ -83,8 +85,10 @@ def check_catalog(patient: Patient) -> Sequence[Check]:
     if not is_there(patient.settings.catalog_url):
         return [Check("catalog", "ok", "none yet")]
     found = examine(patient.settings.catalog_url)
+    if patient.folder is None:
+        return [judge_server(found)]
     if found.damage:
-        return [Check("catalog", "fail", f"it is damaged: {found.damage}", REBUILD)]
+        return [Check("catalog", "fail", f"it is damaged: {found.damage}", patient.advice.rebuild)]
     if not found.is_known:
         what = f"its schema {found.revision} is not known here"
         advice = "it was made by a newer Traboule: use that one"
@@ -104,23 +108,28 @@ def check_store(patient: Patient) -> Sequence[Check]:
         store = open_store(patient.settings.store_url)
         with closing(open_catalog(url)) as catalog:
             audited = audit(catalog, store)
-            if not audited.is_sound and patient.folder and find_holder(patient.folder):
+            if not audited.is_sound and _may_be_at_work(patient):
                 time.sleep(SETTLES_WITHIN_S)
                 audited = audited.also_in(audit(catalog, store))
     except PipelineError as error:
         return [Check("catalog and store", "fail", str(error), "see the checks above")]
-    return _judge(audited)
+    return _judge(audited, patient.advice)
 
 
-def _judge(audited: Audit) -> Sequence[Check]:
+def _may_be_at_work(patient: Patient) -> bool:
+    return patient.folder is None or find_holder(patient.folder) is not None
+
+
+def _judge(audited: Audit, advice: Advice) -> Sequence[Check]:
     if audited.is_sound:
         counts = ", ".join(f"{n} {what}" for what, n in audited.counts.items() if n)
         return [Check("catalog and store", "ok", f"they agree: {counts or 'nothing there yet'}")]
     checks = []
     for kind, ids in audited.found.items():
-        status, advice = ADVICE[kind]
+        status, what_to_do = ADVICE[kind]
         shown = ", ".join(ids[:SHOWN_IDS]) + (", …" if len(ids) > SHOWN_IDS else "")
-        checks.append(Check("catalog and store", status, f"{len(ids)} {kind}: {shown}", advice))
+        what, what_to_do = f"{len(ids)} {kind}: {shown}", what_to_do.format_map(vars(advice))
+        checks.append(Check("catalog and store", status, what, what_to_do))
     return checks
 
 
@@ -131,12 +140,12 @@ def check_lifetimes(patient: Patient) -> Sequence[Check]:
     lifetime = timedelta(hours=MaintenanceSettings().raw_lifetime_h)
     try:
         store = open_store(patient.settings.store_url)
+        listed = (entry for prefix in (keys.FRAMES, keys.DROPPED) for entry in store.list(prefix))
+        ids = {image for entry in listed if keys.is_image_id(image := keys.image_of(entry.key))}
     except PipelineError as error:
         return [Check("raw frames", "fail", str(error), "see the checks above")]
-    listed = (entry for prefix in (keys.FRAMES, keys.DROPPED) for entry in store.list(prefix))
-    ids = {image for entry in listed if keys.is_image_id(image := keys.image_of(entry.key))}
     late = sum(patient.now - keys.captured_at(image) >= lifetime for image in ids)
     if late:
         what = f"{late} of {len(ids)} are older than {lifetime.total_seconds() / 3600:g} h"
-        return [Check("raw frames", "warn", what, "remove them: traboule run --for 10s")]
+        return [Check("raw frames", "warn", what, patient.advice.expired)]
     return [Check("raw frames", "ok", f"{len(ids)}, none past its lifetime")]

@@ -27,9 +27,12 @@ from traboule.machine_checks import (
     check_packages,
     check_python,
 )
+from traboule.server_checks import check_broker, check_object_store
+from traboule.work_checks import check_work
 from traboule.workspace import find_settings
 
 ASK_FOR_S = 5.0
+# Of `docker compose`'s servers and services, and of one folder: each finds its own matters.
 EXAMINATIONS: tuple[Examination, ...] = (
     check_python,
     check_packages,
@@ -37,7 +40,10 @@ EXAMINATIONS: tuple[Examination, ...] = (
     check_clock,
     check_camera_host,
     check_folder,
+    check_broker,
+    check_object_store,
     check_catalog,
+    check_work,
     check_store,
     check_lifetimes,
 )

@@ -92,9 +92,9 @@ def make_groups(settings: PipelineSettings) -> dict[str, Group]:
 
         return Group(make_app(name, settings.broker_url, service.handlers, build), threads)
 
-    for_capture = CaptureSettings()
+    for_capture, for_scheduler = CaptureSettings(), SchedulerSettings()
     return {
-        "scheduler": make(scheduler, SchedulerSettings(), 1),
+        "scheduler": make(scheduler, for_scheduler, for_scheduler.threads),
         "maintenance": make(maintenance, MaintenanceSettings(), 1),
         "capture": make(capture, for_capture, for_capture.threads),
         "detection": make(detection, DetectionSettings(), os.cpu_count() or 1),

@@ -36,6 +36,8 @@ PACKAGES = {
     "structlog": "structlog",
     "typer": "typer",
 }
+# And what the servers of `docker compose` are reached with.
+COMPOSED_PACKAGES = {"minio": "minio", "psycopg": "psycopg", "redis": "redis"}
 
 
 def check_python(patient: Patient) -> Sequence[Check]:
@@ -47,19 +49,24 @@ def check_python(patient: Patient) -> Sequence[Check]:
 
 def check_packages(patient: Patient) -> Sequence[Check]:
     there, problems = [], []
-    for package, module in PACKAGES.items():
+    composed = patient.folder is None
+    for package, module in (PACKAGES | COMPOSED_PACKAGES if composed else PACKAGES).items():
         try:
             importlib.import_module(module)
             there.append(f"{package} {metadata.version(package)}")
         except (ImportError, metadata.PackageNotFoundError) as error:
             problems.append(f"{package} ({error})")
     if problems:
-        advice = "install them: pip install -c constraints.txt '.[cli]'"
+        extras = "cli,composed" if composed else "cli"
+        advice = f"install them: pip install -c constraints.txt '.[{extras}]'"
         return [Check("packages", "fail", f"not importable: {'; '.join(problems)}", advice)]
     return [Check("packages", "ok", ", ".join(there))]
 
 
 def check_models(patient: Patient) -> Sequence[Check]:
+    """Where detection is elsewhere, it has models of its own."""
+    if patient.folder is None:
+        return []
     settings = DetectionSettings()
     checks = [_check_model(model, settings) for model in MODELS.values()]
     folder = settings.models_dir
@@ -100,5 +107,5 @@ def check_camera_host(patient: Patient) -> Sequence[Check]:
     contact = patient.contact
     if not contact.problem:
         return [Check("camera host", "ok", f"{contact.host} answers")]
-    advice = "look at the network, or try things on simulated cameras: traboule run --simulate 4"
+    advice = f"look at the network, or try simulated cameras: {patient.advice.simulate}"
     return [Check("camera host", "warn", contact.problem, advice)]

@@ -95,15 +95,17 @@ class Earlier:
 
 
 class Meter:
-    """Reads the progress of a run that begins when the meter is made.
+    """Reads the progress of a run that begins when the meter is made, or of all there ever was.
 
     Every read raises TransientError when the catalog does not answer.
     """
 
-    def __init__(self, catalog: Catalog, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, catalog: Catalog, clock: Callable[[], datetime], *, of_all: bool = False
+    ) -> None:
         self._catalog, self._clock = catalog, clock
-        self._outcomes: Totals = catalog.counters.totals()
-        self._labels: Totals = catalog.images.count_labels()
+        self._outcomes: Totals = {} if of_all else catalog.counters.totals()
+        self._labels: Totals = {} if of_all else catalog.images.count_labels()
         detected = sum(
             states.get(ImageState.DETECTED, 0)
             for states in catalog.images.count_by_state().values()

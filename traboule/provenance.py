@@ -10,14 +10,24 @@ from rich.text import Text
 from rich.tree import Tree
 
 from pipeline import keys
+from pipeline.addresses import hide_secrets
 from pipeline.catalog.tables import ImageRow
-from pipeline.errors import ObjectMissing, UserError
-from pipeline.records import FACE, VEHICLES, Detections, Provenance, Tombstone
+from pipeline.errors import ObjectMissing, StorageDenied, UserError
+from pipeline.records import (
+    FACE,
+    KEPT_STATES,
+    VEHICLES,
+    Detections,
+    ImageState,
+    Provenance,
+    Tombstone,
+)
 from pipeline.storage import FolderStore, ObjectStore
 from traboule.printing import by_count, show
 from traboule.workspace import Workspace
 
 _PIXELS = {"thumbnail": {"pixels"}, "previous_thumbnail": {"pixels"}}
+_IN_RAW = {*KEPT_STATES, ImageState.STORING, ImageState.DROPPED} - {ImageState.DETECTED}
 
 
 def read_image(workspace: Workspace, image_id: str) -> dict[str, Any]:
@@ -33,19 +43,38 @@ def read_image(workspace: Workspace, image_id: str) -> dict[str, Any]:
         found = Detections.model_validate_json(data)
         about = _place(workspace, row, found.provenance, keys.stored_image(image_id))
         return about | _count(found) | found.model_dump(exclude={"provenance": _PIXELS})
-    for mark, key in (
-        (keys.frame_mark(image_id), keys.frame(image_id)),
-        (keys.dropped_mark(image_id), keys.dropped(image_id)),
-    ):
-        if data := _get(store, mark):
-            provenance = Provenance.model_validate_json(data)
-            about = _place(workspace, row, provenance, key)
-            return about | {"provenance": provenance.model_dump(exclude=_PIXELS)}
-    raise _gone(store, row, image_id)
+    try:
+        known = _read_raw(workspace, row, image_id)
+    except StorageDenied:  # a reader's credentials leave raw/ out
+        known = _tell_from_row(row) if row is not None and row.state in _IN_RAW else None
+    if known is None:
+        raise _gone(store, row, image_id)
+    return known
 
 
 def find_file(workspace: Workspace, image_id: str) -> Path:
     """The file of a detected image. UserError for any other: raw pixels are not shown."""
+    _check_detected(workspace, image_id)
+    path = _path_of(workspace.store, keys.stored_image(image_id))
+    if path is None:
+        where = hide_secrets(workspace.settings.store_url)
+        raise UserError(
+            f"{image_id} is not in a folder but at {where}; save it with: "
+            f"traboule images open {image_id} --output - > {image_id}.jpg"
+        )
+    return path
+
+
+def read_picture(workspace: Workspace, image_id: str) -> bytes:
+    """A detected image's JPEG. UserError for any other: raw pixels are not shown."""
+    _check_detected(workspace, image_id)
+    data = _get(workspace.store, keys.stored_image(image_id))
+    if data is None:
+        raise UserError(f"{image_id} is gone from the object store; see: traboule doctor")
+    return data
+
+
+def _check_detected(workspace: Workspace, image_id: str) -> None:
     store = workspace.store
     if not keys.is_image_id(image_id):
         raise _no_image(image_id)
@@ -56,10 +85,35 @@ def find_file(workspace: Workspace, image_id: str) -> Path:
         raise UserError(
             f"{image_id} is not detected yet but {row.state}: raw pixels are never opened"
         )
-    path = _path_of(store, keys.stored_image(image_id))
-    if path is None:
-        raise UserError(f"{image_id} is not in a folder but at {workspace.settings.store_url}")
-    return path
+
+
+def _read_raw(workspace: Workspace, row: ImageRow | None, image_id: str) -> dict[str, Any] | None:
+    for mark, key in (
+        (keys.frame_mark(image_id), keys.frame(image_id)),
+        (keys.dropped_mark(image_id), keys.dropped(image_id)),
+    ):
+        if data := _get(workspace.store, mark):
+            provenance = Provenance.model_validate_json(data)
+            about = _place(workspace, row, provenance, key)
+            return about | {"provenance": provenance.model_dump(exclude=_PIXELS)}
+    return None
+
+
+def _tell_from_row(row: ImageRow) -> dict[str, Any]:
+    """As far as the catalog tells it: the rest lies beside the unblurred frame."""
+    is_dropped = row.state == ImageState.DROPPED
+    about = {"id": row.id, "camera": row.source, "time": row.captured_at}
+    known = ("source", "captured_at", "sha256_received", "width", "height", "phash")
+    return (
+        about
+        | _stand(row)
+        | {
+            "object": keys.dropped(row.id) if is_dropped else keys.frame(row.id),
+            "path": None,
+            "provenance": {name: getattr(row, name) for name in known},
+            "remark": "the rest lies in raw/, beside the unblurred frame, and is not yours to read",
+        }
+    )
 
 
 def draw(known: dict[str, Any]) -> Tree:
@@ -104,13 +158,19 @@ def _place(
         "id": provenance.id,
         "camera": provenance.source,
         "time": provenance.captured_at,
+        **_stand(row),
+        "object": key,
+        "path": None if path is None else str(path),
+    }
+
+
+def _stand(row: ImageRow | None) -> dict[str, Any]:
+    return {
         "state": None if row is None else row.state,
         "reason": "" if row is None else row.reason,
         "faces": None,
         "vehicles": None,
         "labels": {},
-        "object": key,
-        "path": None if path is None else str(path),
     }
 
 

@@ -1,4 +1,5 @@
-"""Rebuilding the catalog beside the old one, which it replaces once it is whole."""
+"""Rebuilding the catalog: a folder's beside the old one, which it replaces once it is whole; a
+server's in one transaction."""
 
 from __future__ import annotations
 
@@ -11,11 +12,13 @@ from urllib.parse import quote
 from pydantic import ValidationError
 from rich.console import Console
 
+from pipeline import keys
 from pipeline.cadence import utc_now
-from pipeline.catalog import open_catalog
+from pipeline.catalog import Catalog, open_catalog
+from pipeline.catalog.renewal import renewed
 from pipeline.errors import UserError
 from pipeline.settings import PipelineSettings
-from pipeline.storage import open_store
+from pipeline.storage import ObjectStore, open_store
 from services.maintenance.rebuild import Rebuilt, rebuild_catalog
 from traboule.workspace import CATALOG_BEFORE
 
@@ -35,13 +38,27 @@ def rebuild_beside(folder: Path, settings: PipelineSettings) -> Rebuilt:
     return rebuilt
 
 
+def rebuild_in_place(settings: PipelineSettings) -> Rebuilt:
+    """UserError where the pipeline is at work, or an object is damaged: then nothing changes."""
+    store = open_store(settings.store_url)
+    with renewed(settings.catalog_url) as catalog:
+        rebuilt = _fill(catalog, store)
+        listed = {keys.image_of(entry.key) for entry in store.list(keys.SOURCES)}
+        for camera in catalog.cameras.all():
+            if camera.id not in listed:
+                catalog.cameras.remove(camera.id)
+    return rebuilt
+
+
 def _rebuild(beside: Path, settings: PipelineSettings) -> Rebuilt:
+    with closing(open_catalog(f"sqlite:///{quote(str(beside))}")) as catalog:
+        return _fill(catalog, open_store(settings.store_url))
+
+
+def _fill(catalog: Catalog, store: ObjectStore) -> Rebuilt:
     reading = ""
     console = Console(file=sys.stderr, highlight=False)
-    with (
-        closing(open_catalog(f"sqlite:///{quote(str(beside))}")) as catalog,
-        console.status("reading the object store") as line,
-    ):
+    with console.status("reading the object store") as line:
 
         def note(key: str) -> None:
             nonlocal reading
@@ -49,7 +66,7 @@ def _rebuild(beside: Path, settings: PipelineSettings) -> Rebuilt:
             line.update(f"reading {key}")
 
         try:
-            return rebuild_catalog(catalog, open_store(settings.store_url), utc_now(), note)
+            return rebuild_catalog(catalog, store, utc_now(), note)
         except ValidationError:
             raise UserError(
                 f"{reading} in the object store is damaged: move it away, then rebuild again"

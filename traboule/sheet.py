@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,9 +21,10 @@ from pipeline import keys
 from pipeline.catalog import Catalog
 from pipeline.catalog.images import ImageFilter, Images
 from pipeline.catalog.tables import ImageRow
-from pipeline.errors import ObjectMissing, UserError
+from pipeline.errors import ObjectMissing
 from pipeline.records import KEPT_STATES, Camera, Detection, Detections, ImageState, Policy
 from pipeline.storage import ObjectStore
+from traboule.delivery import deliver
 from traboule.sheet_contents import (
     Polls,
     Sheet,
@@ -87,15 +87,8 @@ def render(sheet: Sheet) -> str:
 
 
 def write_sheet(sheet: Sheet, path: Path) -> Path:
-    """Write the page whole or not at all; UserError, naming `path`, where it cannot be written."""
-    page = render(sheet)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
+    """Write the page to `path`; see `deliver`."""
+    deliver(render(sheet).encode(), path, readable=True)
     return path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,9 +14,11 @@ from pipeline import keys
 from pipeline.catalog import Catalog
 from pipeline.catalog.images import ImageFilter
 from pipeline.catalog.tables import CameraRow
+from pipeline.errors import StorageError
 from pipeline.records import Camera, ImageState
 from services.maintenance.settings import MaintenanceSettings
-from traboule.health import Health, failing_since, judge
+from traboule.feed_status import FeedStatus, read_feeds
+from traboule.health import Health, Polling, failing_since, judge, measure_polling
 from traboule.workspace import LOCK_NAME, Workspace
 
 STAGES = (
@@ -51,30 +54,39 @@ class CameraStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """`live` says who is at work; `reasons` why images wait for a model or are in quarantine;
-    `frames_late` counts those in raw/ past half their lifetime, `frames_expire_at` the first's."""
+    """`live` says who is at work on a folder; `waits_s` how long the first image has waited for
+    detection; `reasons` why images wait for a model or are in quarantine; `frames_late` counts
+    those in raw/ past half their lifetime (None where the store does not answer),
+    `frames_expire_at` the first's."""
 
     live: str | None
+    feeds: tuple[FeedStatus, ...]
+    polling: Polling
     cameras: tuple[CameraStatus, ...]
+    waits_s: float | None
     images: Mapping[str, int]
     reasons: Mapping[str, Mapping[str, int]]
-    frames_late: int
+    frames_late: int | None
     frames_expire_at: datetime | None
 
 
 def read_status(workspace: Workspace, now: datetime) -> Status:
-    """Raises TransientError when the catalog or the store does not answer."""
+    """Raises CatalogError when the catalog does not answer."""
     catalog = workspace.catalog
     by_camera = catalog.images.count_by_state()
     totals = Counter[str]()
     for counted in by_camera.values():
         totals.update(counted)
-    late, first = find_late_frames(workspace, now)
+    late, first = None, None
+    with suppress(StorageError):
+        late, first = find_late_frames(workspace, now)
+    rows = catalog.cameras.all()
     return Status(
         live=None if workspace.data is None else find_holder(workspace.data),
-        cameras=tuple(
-            _describe(catalog, row, by_camera.get(row.id, {}), now) for row in catalog.cameras.all()
-        ),
+        feeds=read_feeds(catalog),
+        polling=measure_polling(rows, now),
+        cameras=tuple(_describe(catalog, row, by_camera.get(row.id, {}), now) for row in rows),
+        waits_s=find_longest_wait(catalog, now),
         images={state.value: totals[state] for state in STAGES},
         reasons={
             state.value: _count_reasons(catalog, state)
@@ -105,6 +117,13 @@ def find_late_frames(workspace: Workspace, now: datetime) -> tuple[int, datetime
     taken = sorted(keys.captured_at(one) for one in ids if keys.is_image_id(one))
     late = [at for at in taken if now - at >= lifetime / 2]
     return len(late), late[0] + lifetime if late else None
+
+
+def find_longest_wait(catalog: Catalog, now: datetime) -> float | None:
+    """In seconds, since detection could have begun with it; None where no image waits for it."""
+    waiting = catalog.images.search(ImageFilter(states=(ImageState.STORED,), limit=None))
+    waited = ((now - row.updated_at).total_seconds() for row in waiting)
+    return max((round(max(0.0, one_s), 1) for one_s in waited), default=None)
 
 
 def _describe(

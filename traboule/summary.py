@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pipeline.records import ImageState, Outcome
+from traboule.advice import Advice, advise
 from traboule.live import draw_table
 from traboule.printing import show
 from traboule.progress import Progress
@@ -19,19 +20,19 @@ from traboule.progress import Progress
 
 @dataclass(frozen=True)
 class Summary:
-    """`kept_before` counts the images of earlier runs, `finished` those of them that had waited
-    and were detected, or given up, by this one."""
+    """Of one run, or of all there ever was: then `lasted_s` is None. `kept_before` counts the
+    images of earlier runs, `finished` those of them that had waited and were detected, or given
+    up, by this one. `data` is None where there is no folder, but servers."""
 
     progress: Progress
-    lasted_s: float
-    kept_before: int
-    finished: int
-    data: Path
+    data: Path | None
+    lasted_s: float | None = None
+    kept_before: int = 0
+    finished: int = 0
 
-
-def _command() -> str:
-    """How this user calls us: by name, or by path where no virtual environment is active."""
-    return "traboule" if shutil.which("traboule") else shlex.quote(sys.argv[0])
+    @property
+    def advice(self) -> Advice:
+        return advise(composed=self.data is None)
 
 
 def print_summary(console: Console, summary: Summary) -> None:
@@ -48,19 +49,28 @@ def print_line(console: Console, name: str, told: str) -> None:
 
 def _tell(summary: Summary) -> dict[str, str]:
     told = {"Polls": _tell_polls(summary), "Found": _tell_found(summary.progress)}
-    if waiting := _tell_waiting(summary.progress):
+    if waiting := _tell_waiting(summary.progress, summary.advice):
         told["Waiting"] = waiting
     if summary.kept_before:
         told["Continued"] = _tell_continued(summary)
-    told["Look further"] = f"{_command()} images list --data {shlex.quote(str(summary.data))}"
+    told["Look further"] = _tell_command(summary.data)
     return told
+
+
+def _tell_command(data: Path | None) -> str:
+    """As it can be copied, whether we were called by name or by path."""
+    if data is None:
+        return f"{advise(composed=True).traboule} images list"
+    called = "traboule" if shutil.which("traboule") else shlex.quote(sys.argv[0])
+    return f"{called} images list --data {shlex.quote(str(data))}"
 
 
 def _tell_polls(summary: Summary) -> str:
     outcomes = summary.progress.outcomes
     polls, kept = sum(outcomes.values()), outcomes.get(Outcome.KEPT, 0)
     others = ", ".join(f"{n} {name}" for name, n in outcomes.items() if name != Outcome.KEPT)
-    told = f"{polls} in {summary.lasted_s:.0f} s, {kept} kept"
+    lasted = " in all" if summary.lasted_s is None else f" in {summary.lasted_s:.0f} s"
+    told = f"{polls}{lasted}, {kept} kept"
     return f"{told}; {others}" if others else told
 
 
@@ -68,11 +78,12 @@ def _tell_found(progress: Progress) -> str:
     return show(progress.labels) if progress.labels else "nothing yet"
 
 
-def _tell_waiting(progress: Progress) -> str:
+def _tell_waiting(progress: Progress, advice: Advice) -> str:
+    list_them = f"{advice.traboule} images list --state quarantined"
     words = {
-        ImageState.STORED: "for detection (the next run goes on with them)",
-        ImageState.AWAITING_MODEL: "for a model (traboule models pull)",
-        ImageState.QUARANTINED: "in quarantine (traboule images list --state quarantined)",
+        ImageState.STORED: f"for detection ({advice.goes_on})",
+        ImageState.AWAITING_MODEL: f"for a model ({advice.model})",
+        ImageState.QUARANTINED: f"in quarantine ({list_them})",
     }
     return "; ".join(
         f"{_count(progress.states[state], 'image')} {what}"

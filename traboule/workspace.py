@@ -33,6 +33,11 @@ class Workspace:
     catalog: Catalog
     store: ObjectStore
 
+    @property
+    def is_composed(self) -> bool:
+        """Whether the stages are processes elsewhere, which do what they are sent."""
+        return self.data is None and not self.settings.broker_url.startswith("memory:")
+
     def close(self) -> None:
         self.catalog.close()
 
@@ -41,11 +46,16 @@ def default_data_folder() -> Path:
     return Path(platformdirs.user_data_dir("traboule", appauthor=False))
 
 
+def has_addresses() -> bool:
+    """Whether the environment says where everything is, as it does in a container."""
+    return "PIPELINE_CATALOG_URL" in os.environ
+
+
 def find_settings(data: Path | None) -> tuple[Path | None, PipelineSettings]:
     """The folder asked for; else the environment's addresses; else the user's own folder."""
     from pipeline.settings import PipelineSettings
 
-    if data is None and "PIPELINE_CATALOG_URL" in os.environ:
+    if data is None and has_addresses():
         return None, PipelineSettings()
     folder = (data or default_data_folder()).expanduser().absolute()
     return folder, PipelineSettings.of_folder(folder)

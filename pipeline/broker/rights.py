@@ -5,6 +5,7 @@ tests/integration/test_broker_rights.py.
 
     everybody   HELLO AUTH PING CLIENT|SETINFO      connecting, health checks
     sender      LPUSH to the queue of what it sends
+    cli         LLEN of every queue                 for doctor
     worker      BRPOP LPUSH RPUSH LLEN              its queue: taken, sent again later, restored
                 ZADD HSET ZREM HDEL HGET ZRANGE     messages in hand: <service>.unacked[_index]
                 SET GET DEL EVALSHA SCRIPT|LOAD     one at a time restores: <service>.unacked_mutex
@@ -24,14 +25,19 @@ _CONSUMING = (
     "+set +get +del +evalsha +script|load +multi +exec +watch +unwatch +discard"
 )
 
+_LOOK_ON = frozenset({"cli"})  # may see how much waits, and no message
+
 
 def acl_rules(service: str) -> str:
     """The rules of a user in Redis's ACL, after `on` and its password; for a line of an ACL file,
     or split at its spaces for ACL SETUSER. The default user and administrators are not ours."""
     rules = ["resetkeys", "resetchannels", "-@all", _CONNECTING]
-    if service in {route.queue for route in ROUTES}:
+    queues = {route.queue for route in ROUTES}
+    if service in queues:
         rules += [f"~{service}", f"~{service}.*", _CONSUMING]
     sent = [route.queue for message in SENDERS[service] if (route := route_of(message))]
     # In brackets, a selector: of these keys nothing but that, not even their deletion.
     rules += [f"(%W~{queue} +lpush)" for queue in sorted(set(sent) - {service})]
+    if service in _LOOK_ON:
+        rules += [f"(%R~{queue} +llen)" for queue in sorted(queues)]
     return " ".join(rules)

@@ -24,7 +24,7 @@ def work(vitals: Vitals) -> None:
         handlers,
         lambda publish: build_context(shared, settings, publish),
     )
-    run_worker(app, threads=1, vitals=vitals, beat=True)
+    run_worker(app, threads=settings.threads, vitals=vitals, beat=True)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.addresses import hide_secrets
-from pipeline.cadence import utc_now
 from pipeline.errors import UserError
 from pipeline.records import Camera, Policy
 from traboule.access import any_data, existing_data
+from traboule.advice import advise
 from traboule.durations import format_seconds
 from traboule.new_camera import (
     AttributionOption,
@@ -100,7 +100,8 @@ def list_cameras(data: DataOption = None, as_json: JsonOption = False) -> None:
     """The cameras, and how their last polls ended."""
     with existing_data(data) as workspace:
         records = [_describe(row) for row in workspace.catalog.cameras.all()]
-    none = "no cameras yet; add some: traboule cameras discover grandlyon"
+        advice = advise(composed=workspace.is_composed)
+    none = f"no cameras yet; {advice.find_cameras}"
     print_records(records, LISTED, as_json=as_json, none=none)
 
 
@@ -119,7 +120,7 @@ def add(
     data: DataOption = None,
 ) -> None:
     """Add a camera; a pipeline that runs polls it within seconds."""
-    from services.scheduler.sources import save_camera
+    from traboule.commander import find_commander
 
     camera = Camera(
         id=check_id(camera_id),
@@ -138,7 +139,7 @@ def add(
             raise UserError(
                 f"there is a camera {camera.id!r} already; remove it first, or choose another id"
             )
-        save_camera(workspace.catalog, workspace.store, camera, utc_now())
+        find_commander(workspace).save_cameras([camera])
     typer.echo(f"added {camera.id}: every {format_seconds(camera.every_s)}, {camera.policy.value}")
 
 
@@ -157,12 +158,13 @@ def resume(camera_id: IdArgument, data: DataOption = None) -> None:
 @app.command()
 def remove(camera_id: IdArgument, yes: YesOption = False, data: DataOption = None) -> None:
     """Forget a camera; its images stay."""
-    from services.scheduler.sources import get_camera, remove_camera
+    from services.scheduler.sources import get_camera
+    from traboule.commander import find_commander
 
     with existing_data(data) as workspace:
         get_camera(workspace.catalog, camera_id)
         confirm(f"Forget {camera_id}? Its images stay.", yes=yes)
-        remove_camera(workspace.catalog, workspace.store, camera_id)
+        find_commander(workspace).remove_camera(camera_id)
     typer.echo(f"removed {camera_id}; its images stay: traboule images list --camera {camera_id}")
 
 
@@ -180,7 +182,8 @@ def try_one(camera_id: IdArgument, data: DataOption = None, as_json: JsonOption 
 
 
 def _set_paused(data: Path | None, camera_id: str, paused: bool) -> None:
-    from services.scheduler.sources import get_camera, save_camera
+    from services.scheduler.sources import get_camera
+    from traboule.commander import find_commander
 
     word = "paused" if paused else "polled"
     with existing_data(data) as workspace:
@@ -188,8 +191,7 @@ def _set_paused(data: Path | None, camera_id: str, paused: bool) -> None:
         if camera.paused == paused:
             typer.echo(f"{camera_id} is {word} already")
             return
-        changed = camera.model_copy(update={"paused": paused})
-        save_camera(workspace.catalog, workspace.store, changed, utc_now())
+        find_commander(workspace).save_cameras([camera.model_copy(update={"paused": paused})])
     typer.echo(f"{camera_id} is {word} from now on")
 
 

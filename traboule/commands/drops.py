@@ -90,11 +90,10 @@ def restore(
     data: DataOption = None,
 ) -> None:
     """Bring a near-duplicate back; the pipeline goes on with it when it runs."""
-    from services.maintenance.restoring import restore_drop
-    from traboule.upkeep import open_maintenance
+    from traboule.commander import find_commander
 
     with existing_data(data) as workspace:
-        restore_drop(open_maintenance(workspace), image_id)
+        find_commander(workspace).restore_drop(image_id)
     typer.echo(f"restored {image_id}; it waits for detection")
 
 

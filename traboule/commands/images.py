@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -91,12 +92,27 @@ def open_image(
     print_path: Annotated[
         bool, typer.Option("--print-path", help="Say where it is instead.")
     ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE.jpg",
+            dir_okay=False,
+            allow_dash=True,
+            help="Write it there instead; - is standard output.",
+        ),
+    ] = None,
     data: DataOption = None,
 ) -> None:
     """Open an image with your viewer, as it is stored: anonymised where its policy says so."""
-    from traboule.provenance import find_file
+    from traboule.delivery import deliver
+    from traboule.provenance import find_file, read_picture
 
     with existing_data(data) as workspace:
+        if output is not None:
+            deliver(read_picture(workspace, image_id), output, readable=False)
+            return
         path = find_file(workspace, image_id)
     if print_path:
         typer.echo(path)
@@ -112,14 +128,13 @@ def delete(
     data: DataOption = None,
 ) -> None:
     """Erase every trace of an image but a tombstone; its bytes will not be taken again."""
-    from services.maintenance.erasure import delete_image
-    from traboule.upkeep import forget_copies, open_maintenance
+    from traboule.commander import find_commander
+    from traboule.upkeep import forget_copies
 
     with existing_data(data) as workspace:
-        context = open_maintenance(workspace)
         if workspace.catalog.images.get(image_id) is not None:
             confirm(f"Erase {image_id} for good?", yes=yes)
-        delete_image(context, image_id, reason)
+        find_commander(workspace).delete_image(image_id, reason)
         copies = forget_copies(workspace.data, image_id) if workspace.data else []
     typer.echo(f"erased {image_id}")
     for copy in copies:

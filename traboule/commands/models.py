@@ -8,7 +8,8 @@ import typer
 
 from pipeline.errors import UserError
 from traboule.options import JsonOption
-from traboule.printing import Column, print_records
+from traboule.printing import Column, print_json, print_records
+from traboule.workspace import has_addresses
 
 LISTED = (
     Column("id", "model", whole=True),
@@ -18,12 +19,22 @@ LISTED = (
     Column("path", "where"),
 )
 
+ELSEWHERE = (
+    "the models are detection's own here: it pulls what it lacks, and tries again by itself; "
+    "see: docker compose logs detection"
+)
+
 app = typer.Typer(help="The detectors' files.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_models(as_json: JsonOption = False) -> None:
     """Which model files there are, and whether they are the official ones."""
+    if has_addresses():
+        if as_json:
+            print_json([])
+        typer.echo(ELSEWHERE, err=True)
+        return
     from traboule.model_files import describe_models
 
     records = describe_models()
@@ -39,6 +50,9 @@ def pull(
     ] = None,
 ) -> None:
     """Download model files and verify their hashes."""
+    if has_addresses():
+        typer.echo(ELSEWHERE, err=True)
+        return
     from services.detection.models import MODELS
     from traboule.model_files import pull_one
 

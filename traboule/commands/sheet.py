@@ -9,6 +9,7 @@ import typer
 
 from pipeline.errors import UserError
 from traboule.access import check_camera, existing_data
+from traboule.delivery import STANDARD_OUTPUT
 from traboule.options import (
     MAX_LIMIT,
     CameraOption,
@@ -17,7 +18,21 @@ from traboule.options import (
     SinceOption,
     UntilOption,
 )
-from traboule.workspace import SHEET_NAME
+from traboule.workspace import SHEET_NAME, Workspace
+
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "--out",
+        "-o",
+        metavar="FILE.html",
+        dir_okay=False,
+        allow_dash=True,
+        show_default="sheet.html in the data folder",
+        help="Where to write it; - is standard output.",
+    ),
+]
 
 
 def write(  # one for each option
@@ -28,16 +43,7 @@ def write(  # one for each option
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=MAX_LIMIT, metavar="N", help="The newest N.")
     ] = 60,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            metavar="FILE.html",
-            dir_okay=False,
-            show_default="sheet.html in the data folder",
-            help="Where to write it.",
-        ),
-    ] = None,
+    output: OutputOption = None,
     open_it: Annotated[bool, typer.Option("--open", help="Open it in your browser.")] = False,
     data: DataOption = None,
 ) -> None:
@@ -48,11 +54,23 @@ def write(  # one for each option
     wanted = ImageFilter(camera=camera, since=since, until=until, label=label, limit=limit)
     with existing_data(data) as workspace:
         check_camera(workspace, camera)
-        folder = workspace.data or Path.cwd()
+        path = output or _default_place(workspace)
         sheet = make_sheet(workspace.catalog, workspace.store, wanted)
         if not sheet.matching:
             raise UserError("no such images, so no sheet is written; see: traboule images list")
-        path = write_sheet(sheet, (out or folder / SHEET_NAME).expanduser().absolute())
+        write_sheet(sheet, path)
+    if path == STANDARD_OUTPUT:
+        return
+    path = path.expanduser().absolute()
     typer.echo(path)
     if open_it and typer.launch(path.as_uri()) != 0:
         raise UserError(f"no browser could be started; the sheet is {path}")
+
+
+def _default_place(workspace: Workspace) -> Path:
+    if workspace.data is None:
+        raise UserError(
+            "there is no data folder here; say where it goes: "
+            "traboule sheet --output - > sheet.html"
+        )
+    return workspace.data / SHEET_NAME

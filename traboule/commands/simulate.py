@@ -13,6 +13,7 @@ from pipeline.errors import UserError
 from traboule.durations import format_seconds
 from traboule.new_camera import MIN_EVERY_S
 from traboule.options import parse_seconds
+from traboule.workspace import has_addresses
 
 if TYPE_CHECKING:
     from services.simulation.city import CityCamera
@@ -40,6 +41,10 @@ def simulate(
     ] = None,
 ) -> None:
     """Serve a city of cameras to try things on, until Ctrl-C."""
+    if has_addresses():
+        raise UserError(
+            "the simulated city is a service here: docker compose --profile simulation up"
+        )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from traboule.access import existing_data
+from traboule.advice import advise, fit
 from traboule.durations import format_roughly, format_seconds
 from traboule.options import DataOption, JsonOption
 from traboule.printing import Column, print_json, print_records, show
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from traboule.status import CameraStatus, Status
 
 LISTED = (
@@ -47,14 +50,17 @@ def show_status(data: DataOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"time": now, "data": str(folder) if folder else None, **asdict(status)})
         return
-    is_idle = folder is not None and status.live is None  # elsewhere nobody can tell
+    advice = advise(composed=folder is None)
+    is_idle = folder is not None and status.live is None
     if is_idle:
         typer.echo("no run is at work: nothing is polled (begin one: traboule run)\n")
-    none = "no cameras yet; add some: traboule cameras discover grandlyon"
+    elif trouble := status.polling.trouble:
+        typer.echo(f"{trouble}; see: {advice.traboule} doctor\n")
+    none = f"no cameras yet; {advice.find_cameras}"
     records = [_describe(camera, is_idle=is_idle) for camera in status.cameras]
     print_records(records, LISTED, as_json=False, none=none)
-    for line in _tell(status):
-        typer.echo(line)
+    for line in _tell(status, now):
+        typer.echo(fit(line))
 
 
 def _describe(camera: CameraStatus, *, is_idle: bool) -> dict[str, object]:
@@ -88,12 +94,19 @@ def _show_age(camera: CameraStatus) -> str:
     return "" if camera.lag_s is None else f"{format_roughly(camera.lag_s)} ago"
 
 
-def _tell(status: Status) -> list[str]:
+def _tell(status: Status, now: datetime) -> list[str]:
     lines = ["", f"at work: {status.live}"] if status.live else [""]
+    lines += [f"feed {feed.id}: {show(feed.tell(now))}" for feed in status.feeds]
+    if status.polling.last_s is not None:
+        lines.append(f"last poll: {format_roughly(status.polling.last_s)} ago")
     counted = (f"{number} {STAGES[state]}" for state, number in status.images.items() if number)
     lines.append(f"images: {', '.join(counted) or 'none yet'}")
+    if status.waits_s is not None:
+        lines.append(f"  the first has waited {format_roughly(status.waits_s)} for detection")
     for state, reasons in status.reasons.items():
         lines += [f"  {number} {STAGES[state]}: {show(why)}" for why, number in reasons.items()]
+    if status.frames_late is None:
+        lines.append("the object store does not answer; see: traboule doctor")
     if status.frames_late and status.frames_expire_at:
         at = f"{status.frames_expire_at.astimezone():%H:%M}"
         lines.append(f"{status.frames_late} raw frames are near their end: the first goes at {at}")

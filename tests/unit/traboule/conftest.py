@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.messages import DeleteImage, Message, RemoveCamera, RestoreDrop, SaveCamera
+from pipeline.settings import PipelineSettings
+from traboule import sending
 from traboule.__main__ import run_command
+from traboule.commander import Direct
 from traboule.workspace import Workspace, open_workspace
 
 
@@ -26,6 +30,30 @@ class Ran:
 
 
 Run = Callable[..., Ran]
+
+
+@dataclass
+class Stages:
+    """Whoever takes messages: notes them and does at once what they say, unless it is asleep."""
+
+    workspace: Workspace
+    asleep: bool = False
+    sent: list[Message] = field(default_factory=list)
+
+    def publish(self, message: Message) -> None:
+        self.sent.append(message)
+        here = Direct(self.workspace)
+        match message:
+            case _ if self.asleep:
+                pass
+            case SaveCamera():
+                here.save_cameras([message.camera])
+            case RemoveCamera():
+                here.remove_camera(message.camera)
+            case DeleteImage():
+                here.delete_image(message.image, message.reason)
+            case RestoreDrop():
+                here.restore_drop(message.image)
 
 
 @pytest.fixture
@@ -50,3 +78,30 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
         return Ran(status, out, err)
 
     return run_it
+
+
+@pytest.fixture
+def composed(workspace: Workspace) -> Workspace:
+    """The same catalog and store, as if they were servers and stages processes of their own."""
+    data = workspace.settings.model_dump() | {"broker_url": "redis://cli:secret@127.0.0.1:9/0"}
+    return replace(workspace, data=None, settings=PipelineSettings(**data))
+
+
+@pytest.fixture
+def stages(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Stages:
+    made = Stages(workspace)
+    monkeypatch.setattr(sending, "open_sender", lambda url: made.publish)
+    monkeypatch.setattr(sending, "WAIT_S", 0.3)
+    return made
+
+
+@pytest.fixture
+def run_composed(
+    run: Run, composed: Workspace, stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> Run:
+    """Runs `traboule` as in a container: the environment says where everything is."""
+    monkeypatch.delenv("TRABOULE_DATA")
+    for piece in ("broker", "store", "catalog"):
+        url = getattr(composed.settings, f"{piece}_url")
+        monkeypatch.setenv(f"PIPELINE_{piece.upper()}_URL", url)
+    return run

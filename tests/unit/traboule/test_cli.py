@@ -9,10 +9,15 @@ import pytest
 from tests.factories import MORNING, Wanted, make_camera, make_image
 from traboule.workspace import Workspace
 
-HEAVY = ("celery", "cv2", "onnxruntime", "PIL", "sqlalchemy", "numpy", "alembic", "jinja2")
+SERVERS = ("redis", "minio", "psycopg")
+HEAVY = (
+    *("celery", "cv2", "onnxruntime", "PIL", "sqlalchemy", "numpy", "alembic", "jinja2"),
+    *SERVERS,
+)
 ONLY_FOR_WORK = (
     *("PIL", "numpy", "scipy", "imagehash", "cv2", "onnxruntime"),
     *("celery", "requests", "alembic", "jinja2"),
+    *SERVERS,
 )
 LOADED = """
 import sys
@@ -30,6 +35,7 @@ COMMANDS = (
     "run",
     "simulate",
     "status",
+    "summary",
     "doctor",
 )
 
@@ -60,6 +66,7 @@ def test_help_imports_nothing_heavy(command: list[str]) -> None:
         ["drops", "list"],
         ["cameras", "list"],
         ["status"],
+        ["summary"],
         ["models", "list"],
     ],
 )

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import re
 import sqlite3
+import time
+import tomllib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from importlib import metadata
 from pathlib import Path
 from threading import Thread
 
@@ -15,11 +17,14 @@ from pipeline.settings import PipelineSettings
 from services.maintenance.audit import Mismatch
 from tests.factories import MORNING, Wanted, make_image
 from traboule import data_checks, diagnosis, machine_checks
+from traboule.advice import COMPOSED, EMBEDDED, Advice
 from traboule.check import Check, Contact, Patient
 from traboule.data_checks import ADVICE
 from traboule.workspace import Workspace
 
 NOW = MORNING + timedelta(hours=1)
+ROOT = Path(__file__).parents[3]
+OF_DATA = diagnosis.EXAMINATIONS[5:]
 UNREACHABLE = Contact("cameras.example", problem="cameras.example cannot be reached: no such host")
 
 
@@ -37,12 +42,12 @@ def statuses(checks: Sequence[Check]) -> dict[str, str]:
 
 
 def test_every_package_of_the_command_is_looked_at() -> None:
-    wanted = set()
-    for line in metadata.requires("traboule") or []:
-        name, _, extra = line.partition(";")
-        if "dev" not in extra and not name.startswith("traboule"):
-            wanted.add(name.split("<")[0].split(">")[0].strip())
-    assert set(machine_checks.PACKAGES) == wanted
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = {name: one for name, one in project["optional-dependencies"].items() if name != "dev"}
+    named = [*project["dependencies"], *(line for extra in extras.values() for line in extra)]
+    wanted = {re.split(r"[<>\[ ]", line)[0] for line in named} - {"traboule"}
+    known = machine_checks.PACKAGES.keys() | machine_checks.COMPOSED_PACKAGES.keys()
+    assert known - {"redis"} == wanted  # which is celery's own extra
 
 
 def test_package_that_is_missing_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -137,7 +142,7 @@ def test_host_that_does_not_answer_is_a_problem_not_an_error() -> None:
 
 def test_folder_that_is_not_there_yet_is_well(tmp_path: Path) -> None:
     patient = make_patient(tmp_path / "new" / "data")
-    checks = list(diagnosis.examine_all(patient, diagnosis.EXAMINATIONS[5:]))
+    checks = list(diagnosis.examine_all(patient, OF_DATA))
     assert statuses(checks) == {"data folder": "ok", "catalog": "ok"}
     assert list(tmp_path.iterdir()) == []  # nothing was made by looking
 
@@ -162,7 +167,7 @@ def test_disk_below_the_watermark_fails(
 
 def test_data_that_is_well_is_said_to_be(workspace: Workspace) -> None:
     make_image(workspace, Wanted())
-    checks = list(diagnosis.examine_all(of_workspace(workspace), diagnosis.EXAMINATIONS[5:]))
+    checks = list(diagnosis.examine_all(of_workspace(workspace), OF_DATA))
     assert set(statuses(checks).values()) == {"ok"}
     assert not any(check.what_to_do for check in checks)
 
@@ -214,8 +219,40 @@ def test_image_that_is_lost_fails_and_is_named(workspace: Workspace) -> None:
     assert all(image in check.what and check.what_to_do for check in checks)
 
 
-def test_every_mismatch_has_advice() -> None:
+@pytest.mark.parametrize("advice", [COMPOSED, EMBEDDED])
+def test_every_mismatch_has_advice(advice: Advice) -> None:
     assert set(ADVICE) == set(Mismatch)
+    assert all("{" not in told.format_map(vars(advice)) for _, told in ADVICE.values())
+
+
+def test_advice_is_what_a_person_types_where_they_are(
+    workspace: Workspace, composed: Workspace
+) -> None:
+    image = make_image(workspace, Wanted())
+    workspace.store.delete(keys.detections(image))
+    checks = data_checks.check_store(of_workspace(workspace))
+    assert any("run: traboule rebuild-catalog" in check.what_to_do for check in checks)
+    patient = Patient(None, composed.settings, NOW, UNREACHABLE)
+    checks = data_checks.check_store(patient)
+    assert any("--rm upkeep rebuild-catalog" in check.what_to_do for check in checks)
+
+
+def test_services_at_work_are_looked_at_twice(
+    workspace: Workspace, composed: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = make_image(workspace, Wanted())
+    mark = workspace.store.get(keys.detections(image))
+    workspace.store.delete(keys.detections(image))
+    monkeypatch.setattr(time, "sleep", lambda _: workspace.store.put(keys.detections(image), mark))
+    (check,) = data_checks.check_store(Patient(None, composed.settings, NOW, UNREACHABLE))
+    assert (check.status, check.what_to_do) == ("ok", "")
+
+
+def test_models_elsewhere_are_not_looked_for(
+    composed: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DETECTION_MODELS_CACHE", str(tmp_path))
+    assert machine_checks.check_models(Patient(None, composed.settings, NOW, UNREACHABLE)) == []
 
 
 def test_raw_frames_past_their_lifetime_are_a_warning(workspace: Workspace) -> None:

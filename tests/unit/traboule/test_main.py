@@ -36,9 +36,10 @@ def test_ctrl_c_is_status_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_bug_is_not_hidden(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(front_door, "app", raising(KeyError("bug")))
-    with pytest.raises(KeyError):
-        run()
+    for bug in (KeyError("bug"), ValueError("bug")):
+        monkeypatch.setattr(front_door, "app", raising(bug))
+        with pytest.raises(type(bug)):
+            run()
 
 
 def test_a_setting_that_is_not_valid_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,6 +49,16 @@ def test_a_setting_that_is_not_valid_is_named(run: Run, monkeypatch: pytest.Monk
     assert ran.status == 1
     assert ran.err.startswith("traboule: PipelineSettings is not valid: broker_url: Field required")
     assert ran.err.count("\n") == 1
+
+
+def test_a_setting_that_is_no_json_is_named(
+    run: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCHEDULER_FEEDS", "grandlyon")
+    ran = run("status")
+    assert (ran.status, ran.err.count("\n")) == (1, 1)
+    assert ran.err.startswith("traboule: a setting in the environment is not JSON")
+    assert "feeds" in ran.err
 
 
 def test_a_validators_complaint_is_told_without_pydantics_prefix(
@@ -120,3 +131,19 @@ def test_a_reader_that_stops_is_no_error(workspace: Workspace) -> None:
     command = f"{sys.executable} -m traboule cameras list --json --data {workspace.data} | head -1"
     ran = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
     assert (ran.stdout, ran.stderr) == ("[\n", "")
+
+
+def test_logs_are_not_for_the_terminal(workspace: Workspace) -> None:
+    script = """
+import logging, sys
+from traboule import __main__ as front_door
+def app(*_, **__):
+    from pipeline.logs import get_logger
+    get_logger("ours").error("something broke")
+    logging.getLogger("urllib3").warning("retrying")
+    logging.getLogger("theirs").critical("something else broke")
+front_door.app = app
+front_door.main()
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")

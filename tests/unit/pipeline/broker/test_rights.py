@@ -28,6 +28,7 @@ def test_cli_takes_nothing() -> None:
     assert "(%W~scheduler +lpush)" in rules
     assert "brpop" not in rules
     assert " ~" not in rules
+    assert "(%R~detection +llen)" in rules, "doctor says how much waits"
 
 
 def test_stranger_has_no_rules() -> None:

@@ -12,7 +12,7 @@ from pipeline.errors import TransientError
 from pipeline.records import Camera
 from services.scheduler.feeds import FEEDS
 from tests.factories import MORNING, Wanted, draw_jpeg, make_camera, make_image
-from tests.unit.traboule.conftest import Run
+from tests.unit.traboule.conftest import Run, Stages
 from traboule.workspace import Workspace
 
 FOURVIERE = Camera(
@@ -271,3 +271,29 @@ def test_try_of_a_camera_that_fails_is_status_1(run: Run, workspace: Workspace, 
     tried = run("cameras", "try", "quai-saone", "--json")
     assert (tried.status, tried.json["outcome"]) == (1, "http-error")
     assert "503" in tried.json["reason"]
+
+
+def test_commands_go_to_the_scheduler_where_it_is_elsewhere(
+    run_composed: Run, stages: Stages, workspace: Workspace
+) -> None:
+    assert run_composed("cameras", "add", "quai", "https://example.org/a.jpg").status == 0
+    assert run_composed("cameras", "pause", "quai").out == "quai is paused from now on\n"
+    assert saved(workspace, "quai").paused
+    assert run_composed("cameras", "remove", "quai", "--yes").status == 0
+    assert workspace.catalog.cameras.get("quai") is None
+    sent = [type(message).__name__ for message in stages.sent]
+    assert sent == ["SaveCamera", "SaveCamera", "RemoveCamera"]
+
+
+def test_what_a_sleeping_scheduler_was_asked_for_is_not_said_to_be_done(
+    run_composed: Run, stages: Stages
+) -> None:
+    stages.asleep = True
+    ran = run_composed("cameras", "add", "quai", "https://example.org/a.jpg")
+    assert (ran.status, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert ran.err.startswith("traboule: asked, not carried out yet: scheduler is to save quai")
+    assert len(stages.sent) == 1
+
+
+def test_no_cameras_in_a_container_is_the_schedulers_affair(run_composed: Run) -> None:
+    assert "docker compose logs scheduler" in run_composed("cameras", "list").err

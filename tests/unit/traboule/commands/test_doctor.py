@@ -35,3 +35,15 @@ def test_doctor_of_what_is_broken_exits_with_1_and_says_what_to_do(
     assert failed["name"] == "catalog and store"
     assert image in failed["what"]
     assert "rebuild-catalog" in failed["what_to_do"]
+
+
+def test_doctor_beside_services_looks_at_them_and_says_no_password(
+    run_composed: Run, workspace: Workspace
+) -> None:
+    make_image(workspace, Wanted())
+    ran = run_composed("doctor")
+    assert ran.status == 1  # nobody answers at the broker's address
+    for name in ("broker", "object store", "catalog", "polling", "detection", "catalog and store"):
+        assert f"  {name}: " in ran.out
+    assert "data folder" not in ran.out
+    assert "secret" not in ran.out

@@ -9,9 +9,10 @@ from pipeline.cadence import utc_now
 from pipeline.catalog.cameras import PollEnd
 from pipeline.catalog.drops import DropFilter
 from pipeline.catalog.images import Found
+from pipeline.messages import RestoreDrop
 from pipeline.records import Outcome
 from tests.factories import MORNING, Wanted, make_camera, make_image
-from tests.unit.traboule.conftest import Run
+from tests.unit.traboule.conftest import Run, Stages
 from traboule.workspace import Workspace
 
 NEAR = Wanted(state="dropped", reason="2 bits apart", resembles="quai-saone-like")
@@ -155,3 +156,14 @@ def test_restore_of_what_is_gone_is_one_line(run: Run, workspace: Workspace) -> 
     assert ran.status == 1
     assert "its bytes are gone" in ran.err
     assert run("drops", "restore", "nonsense").err.startswith("traboule: no image 'nonsense'")
+
+
+def test_restore_goes_to_maintenance_where_it_is_elsewhere(
+    run_composed: Run, stages: Stages, workspace: Workspace
+) -> None:
+    image = make_image(workspace, Wanted(state="dropped", at=utc_now().replace(microsecond=0)))
+    ran = run_composed("drops", "restore", image)
+    assert ran.status == 0
+    assert ran.out.endswith(f"restored {image}; it waits for detection\n")
+    assert stages.sent == [RestoreDrop(image=image)]
+    assert workspace.store.exists(keys.frame(image))

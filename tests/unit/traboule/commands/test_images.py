@@ -8,8 +8,9 @@ import pytest
 import typer
 
 from pipeline import keys
+from pipeline.messages import DeleteImage
 from tests.factories import MORNING, Wanted, make_camera, make_image
-from tests.unit.traboule.conftest import Run
+from tests.unit.traboule.conftest import Run, Stages
 from traboule.workspace import CATALOG_BEFORE, SHEET_NAME, Workspace
 
 UNKNOWN = "quai-saone-20000101T000000Z-00000000"
@@ -233,3 +234,26 @@ def test_delete_asks_first(run: Run, workspace: Workspace, monkeypatch: pytest.M
     assert ran.status == 1
     assert "--yes" in ran.err
     assert workspace.store.exists(keys.stored_image(image))
+
+
+def test_open_writes_the_anonymised_image_where_it_is_told(
+    run: Run, workspace: Workspace, tmp_path: Path
+) -> None:
+    image = make_image(workspace, Wanted())
+    run("images", "open", image, "--output", str(tmp_path / "one.jpg"))
+    stored = workspace.store.get(keys.stored_image(image)).data
+    assert (tmp_path / "one.jpg").read_bytes() == stored
+
+
+def test_delete_goes_to_maintenance_where_it_is_elsewhere(
+    run_composed: Run, stages: Stages, workspace: Workspace
+) -> None:
+    image = make_image(workspace, Wanted())
+    stages.asleep = True
+    assert "maintenance is to erase" in run_composed("images", "delete", image, "--yes").err
+    stages.asleep = False
+    ran = run_composed("images", "delete", image, "--yes", "--reason", "by letter")
+    assert ran.status == 0
+    assert ran.out.endswith(f"erased {image}\n")
+    assert stages.sent[1:] == [DeleteImage(image=image, reason="by letter")]
+    assert "docker compose run --rm cli images list" in run_composed("images", "open", "x").err

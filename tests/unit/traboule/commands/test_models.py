@@ -37,6 +37,13 @@ def test_list_says_what_is_missing_and_what_to_do(run: Run, cache: Path) -> None
     assert "traboule models pull" in ran.err
 
 
+@pytest.mark.parametrize("command", ["list", "pull"])
+def test_models_are_detections_own_in_a_container(run_composed: Run, command: str) -> None:
+    ran = run_composed("models", command)
+    assert (ran.status, ran.out, ran.err.count("\n")) == (0, "", 1)
+    assert "docker compose logs detection" in ran.err
+
+
 def test_list_tells_an_official_file_from_another(
     run: Run, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import keys
+from pipeline.settings import PipelineSettings
 from tests.factories import MORNING, Wanted, make_camera, make_image
 from tests.unit.traboule.conftest import Run
 from traboule.workspace import Workspace, locked
@@ -84,3 +85,15 @@ def test_rebuilding_from_nothing_is_refused(run: Run, tmp_path: Path) -> None:
     assert ran.status == 1
     assert "there is no store in" in ran.err
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_rebuilding_a_file_that_the_environment_names_is_refused(
+    run: Run, filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = PipelineSettings.of_folder(filled)
+    monkeypatch.delenv("TRABOULE_DATA", raising=False)
+    for piece in ("broker", "store", "catalog"):
+        monkeypatch.setenv(f"PIPELINE_{piece.upper()}_URL", getattr(settings, f"{piece}_url"))
+    ran = run("rebuild-catalog", "--yes")
+    assert ran.status == 1
+    assert "name its folder with --data" in ran.err

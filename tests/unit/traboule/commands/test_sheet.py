@@ -74,3 +74,23 @@ def test_sheet_of_nothing_is_not_written(
     assert (ran.status, ran.out, ran.err.count("\n")) == (1, "", 1)
     assert complaint in ran.err
     assert not (tmp_path / "sheet.html").exists()
+
+
+def test_sheet_goes_through_standard_output(run: Run, workspace: Workspace) -> None:
+    image = make_image(workspace, Wanted(labels={"car": 1}))
+    ran = run("sheet", "--output", "-")
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out.startswith("<!doctype html>") and image in ran.out
+    assert ran.out.rstrip().endswith("</html>")
+    assert workspace.data is not None
+    assert not (workspace.data / "sheet.html").exists()
+
+
+def test_sheet_in_a_container_must_be_told_where_to_go(
+    run_composed: Run, workspace: Workspace
+) -> None:
+    make_image(workspace, Wanted())
+    ran = run_composed("sheet")
+    assert (ran.status, ran.out) == (1, "")
+    assert "docker compose run --rm cli sheet --output - > sheet.html" in ran.err
+    assert run_composed("sheet", "--output", "-").status == 0

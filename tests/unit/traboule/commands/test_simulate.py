@@ -17,6 +17,12 @@ from tests.unit.traboule.conftest import Run
 from traboule.commands.simulate import introduce
 
 
+def test_city_is_a_service_beside_services(run_composed: Run) -> None:
+    ran = run_composed("simulate")
+    assert (ran.status, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert "docker compose --profile simulation up" in ran.err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_city_serves_its_cameras_until_it_is_stopped(tmp_path: Path, number: int) -> None:
     (tmp_path / "one.jpg").write_bytes(draw_jpeg(MORNING))

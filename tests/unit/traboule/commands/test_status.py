@@ -7,7 +7,9 @@ import pytest
 
 from pipeline.cadence import utc_now
 from pipeline.catalog.cameras import PollEnd
+from pipeline.errors import StorageError
 from pipeline.records import Outcome
+from pipeline.storage import FolderStore
 from tests.factories import Wanted, make_camera, make_image
 from tests.unit.traboule.conftest import Run
 from traboule.workspace import Workspace, locked
@@ -77,3 +79,41 @@ def test_status_without_a_run_tells_the_age_of_the_last_poll(
 def test_status_of_a_folder_that_is_not_there_is_one_line(run: Run) -> None:
     ran = run("status", "--data", "/nowhere/at/all")
     assert (ran.status, ran.err.count("\n")) == (1, 1)
+
+
+def test_status_beside_services_tells_feeds_and_polls(
+    run_composed: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCHEDULER_FEEDS", '["grandlyon"]')
+    poll(workspace, seconds_ago=7)
+    told = run_composed("status").out
+    assert "no run is at work" not in told
+    assert "feed grandlyon: not asked yet\n" in told
+    assert re.search(r"^last poll: [78]s ago$", told, re.MULTILINE)
+    status = run_composed("status", "--json").json
+    assert (status["data"], status["live"]) == (None, None)
+    assert status["feeds"][0]["id"] == "grandlyon"
+    assert status["polling"]["has_stopped"] is False
+
+
+def test_status_says_that_nobody_polls(run_composed: Run, workspace: Workspace) -> None:
+    make_camera(workspace)  # due since the morning
+    first = run_composed("status").out.splitlines()[0]
+    assert first.startswith("nobody seems to be polling: 1 camera due, for ")
+    assert first.endswith("see: docker compose run --rm cli doctor")
+
+
+def test_status_goes_on_without_the_object_store(
+    run_composed: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_image(workspace, Wanted(state="stored"))
+
+    def fail(self: FolderStore, prefix: str) -> object:
+        raise StorageError("it does not answer")
+
+    monkeypatch.setattr(FolderStore, "list", fail)
+    ran = run_composed("status")
+    assert ran.status == 0
+    assert "1 waiting for detection" in ran.out
+    assert "the object store does not answer" in ran.out
+    assert run_composed("status", "--json").json["frames_late"] is None

@@ -8,13 +8,14 @@ import time
 import pytest
 
 from pipeline.cadence import utc_now
+from pipeline.catalog.images import ImageFilter
 from pipeline.errors import CatalogError
 from tests.factories import Wanted, make_camera, make_image
-from traboule import demonstration
-from traboule.demonstration import Watch, stop_asked
+from traboule import watch as watching
 from traboule.live import Phase, PlainLines
 from traboule.printing import make_console
 from traboule.progress import Meter, Progress
+from traboule.watch import Watch, stop_asked
 from traboule.workspace import Workspace
 
 
@@ -43,8 +44,8 @@ def board() -> Board:
 
 @pytest.fixture
 def watch(workspace: Workspace, board: Board, monkeypatch: pytest.MonkeyPatch) -> Watch:
-    monkeypatch.setattr(demonstration, "LOOK_EVERY_S", 0.02)
-    monkeypatch.setattr(demonstration, "DRAIN_FOR_S", 0.4)
+    monkeypatch.setattr(watching, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(watching, "DRAIN_FOR_S", 0.4)
     return Watch(Meter(workspace.catalog, utc_now), board)
 
 
@@ -89,6 +90,28 @@ def test_watch_does_not_wait_when_asked_again(watch: Watch, workspace: Workspace
     began = time.monotonic()
     watch.until_idle(stop)
     assert time.monotonic() - began < 0.3
+
+
+def test_watch_waits_until_so_many_are_detected(
+    workspace: Workspace, board: Board, watch: Watch
+) -> None:
+    make_image(workspace, Wanted())
+    timer = threading.Timer(0.2, make_image, [workspace, Wanted(camera="pont")])
+    timer.start()
+    watch.until_detected(threading.Event(), 2, timeout_s=20)
+    timer.join()
+    assert {phase for phase, _ in board.shown} == {Phase("1 of 2 images detected", 0.5)}
+    assert workspace.catalog.images.count(ImageFilter()) == 2
+
+
+def test_watch_waits_for_no_more_than_it_was_told(board: Board, watch: Watch) -> None:
+    began = time.monotonic()
+    watch.until_detected(threading.Event(), 2, timeout_s=0.3)
+    assert 0.3 <= time.monotonic() - began < 2
+    stop = threading.Event()
+    stop.set()
+    watch.until_detected(stop, 2, timeout_s=60)
+    assert time.monotonic() - began < 2
 
 
 def test_watch_outlives_a_catalog_that_does_not_answer(workspace: Workspace, board: Board) -> None:
