@@ -21,12 +21,14 @@ from pipeline.messages import (
 
 @dataclass(frozen=True)
 class Route:
-    """`expires_s`: a message older than this is not worth doing."""
+    """`expires_s`: a message older than this is not worth doing. `patient`: tried again for as long
+    as a server is away, since nobody would say it a second time."""
 
     message: type[Message]
     queue: str
     task: str
     expires_s: float | None = None
+    patient: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,13 @@ class Beat:
 ROUTES = (
     Route(Tick, "scheduler", "scheduler.tick", expires_s=2),
     Route(Discover, "scheduler", "scheduler.discover", expires_s=5),
-    Route(SaveCamera, "scheduler", "scheduler.save_camera"),
-    Route(RemoveCamera, "scheduler", "scheduler.remove_camera"),
+    Route(SaveCamera, "scheduler", "scheduler.save_camera", patient=True),
+    Route(RemoveCamera, "scheduler", "scheduler.remove_camera", patient=True),
     Route(PollDue, "capture", "capture.poll_camera"),
     Route(ImageStored, "detection", "detection.detect_image"),
     Route(Sweep, "maintenance", "maintenance.sweep", expires_s=30),
-    Route(DeleteImage, "maintenance", "maintenance.delete_image"),
-    Route(RestoreDrop, "maintenance", "maintenance.restore_drop"),
+    Route(DeleteImage, "maintenance", "maintenance.delete_image", patient=True),
+    Route(RestoreDrop, "maintenance", "maintenance.restore_drop", patient=True),
 )
 
 # Published by a stage, consumed by none yet: not sent.

@@ -41,15 +41,15 @@ class Vitals:
         if self._times[_BEAT]:
             self.touch_beat()
 
-    def take_in_hand(self, task_id: str) -> None:
+    def take_in_hand(self, hand: str) -> None:
         with self._lock:
-            self._in_hand[task_id] = self.clock()
+            self._in_hand[hand] = self.clock()
             self._note_oldest()
 
-    def put_down(self, task_id: str) -> None:
+    def put_down(self, hand: str) -> None:
         """A task that ends is a sign of life as good as any."""
         with self._lock:
-            self._in_hand.pop(task_id, None)
+            self._in_hand.pop(hand, None)
             self._note_oldest()
         self.touch()
 

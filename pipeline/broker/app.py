@@ -91,7 +91,7 @@ def _add_task(app: Celery, handler: Handler[ContextT], context: PerProcess[Conte
         retry_backoff=2,
         retry_backoff_max=40,
         retry_jitter=True,
-        max_retries=3,
+        max_retries=None if route.patient else 3,
     )(run)
 
 

@@ -77,13 +77,14 @@ class Heart:
 
 
 def follow_tasks(vitals: Vitals) -> None:
-    """Note every task of this process as it begins and ends."""
+    """Note every task of this process as it begins and ends, by the thread that does it: a message
+    that comes again while its thread hangs has the same id, and would hide it."""
 
-    def begin(task_id: str, **_: Any) -> None:
-        vitals.take_in_hand(task_id)
+    def begin(**_: Any) -> None:
+        vitals.take_in_hand(str(threading.get_ident()))
 
-    def end(task_id: str, **_: Any) -> None:
-        vitals.put_down(task_id)
+    def end(**_: Any) -> None:
+        vitals.put_down(str(threading.get_ident()))
 
     signals.task_prerun.connect(begin, weak=False)
     signals.task_postrun.connect(end, weak=False)

@@ -30,12 +30,9 @@ def _complete(context: MaintenanceContext, image_id: str, before: datetime) -> s
     for key in (keys.frame(image_id), keys.dropped(image_id)):
         if context.store.exists(f"{key}.json"):
             return _mark(context, key)
-    # The row first: whoever takes it up again meanwhile keeps it, and writes the bytes anew.
-    if not context.catalog.images.remove_half_stored(image_id, before):
-        return "in work again"
-    context.store.delete(keys.frame(image_id))
-    context.store.delete(keys.dropped(image_id))
-    return "removed"
+    # The row alone: bytes and mark are judged together, as those of a frame without a row.
+    removed = context.catalog.images.remove_half_stored(image_id, before)
+    return "given up" if removed else "in work again"
 
 
 def complete_frames(context: MaintenanceContext) -> None:

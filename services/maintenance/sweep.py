@@ -6,16 +6,34 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from pipeline.frames import announce
+from pipeline.logs import get_logger
 from services.maintenance.completion import complete_dropped, complete_frames, complete_storing
-from services.maintenance.context import MaintenanceContext, left_for_the_next_sweep
+from services.maintenance.context import (
+    MaintenanceContext,
+    SweepOver,
+    ending_within,
+    left_for_the_next_sweep,
+)
 from services.maintenance.erasure import repeat_deletes
 from services.maintenance.expiry import expire_dropped, expire_frames
 
+log = get_logger(__name__)
+
 
 def sweep(context: MaintenanceContext) -> None:
-    for step in SWEEPS:
-        with left_for_the_next_sweep(step.__name__):
-            step(context)
+    """Every step, or as many as there is time for: the next sweep goes on with those after it."""
+    first, context.rota.first = context.rota.first, 0
+    with ending_within(context.settings.sweep_s):
+        for place in range(first, first + len(SWEEPS)):
+            step = SWEEPS[place % len(SWEEPS)]
+            try:
+                with left_for_the_next_sweep(step.__name__):
+                    step(context)
+            except SweepOver as over:
+                has_begun = str(over) != step.__name__
+                context.rota.first = (place + has_begun) % len(SWEEPS)
+                log.warning("the sweep's time is over", step=step.__name__)
+                return
 
 
 def announce_waiting(context: MaintenanceContext) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pipeline.catalog import Catalog
@@ -24,7 +24,7 @@ EVERY_S, EVERY_S_OF_OPTIONAL = 3600.0, 30.0
 FIRST_RETRY_S, LAST_RETRY_S = 15.0, 600.0
 LEASE_S = 60.0
 NEXT_FEED_WITHIN_S = 5.0  # after that the next message, in another thread, goes on
-SAVED_WITHIN_S = 25.0  # below a task's own limit, which threads ignore
+TAKEN_UP_WITHIN_S = 25.0  # asked and saved: below a task's own limit, which threads ignore
 NOT_RUNNING = "not running"
 
 # What a person may have set, and keeps.
@@ -87,9 +87,10 @@ def ask_due_feeds(context: SchedulerContext) -> None:
 
 
 def _ask(context: SchedulerContext, row: FeedRow) -> FeedEnd:
+    ends_at = context.clock() + timedelta(seconds=TAKEN_UP_WITHIN_S)
     try:
         listed = find_feed(row.id, context.settings)(make_fetcher(context.settings))
-        discovered = list(_take_up(context, listed, row.known))
+        discovered = list(_take_up(context, listed, row.known, ends_at))
     except (TransientError, UserError) as error:
         return _describe_failure(context, row, error)
     changes = [one.change for one in discovered]
@@ -106,10 +107,9 @@ def _ask(context: SchedulerContext, row: FeedRow) -> FeedEnd:
 
 
 def _take_up(
-    context: SchedulerContext, listed: Sequence[Camera], known: Sequence[str]
+    context: SchedulerContext, listed: Sequence[Camera], known: Sequence[str], ends_at: datetime
 ) -> Iterator[Discovered]:
     """Save one after another what is new or has changed. What was saved before an error stays."""
-    ends_at = context.clock() + timedelta(seconds=SAVED_WITHIN_S)
     for camera in listed:
         found = compare(context.catalog, camera, known)
         if found.is_to_save:

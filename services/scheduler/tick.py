@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -38,15 +38,21 @@ def tick(context: SchedulerContext) -> int:
     now = context.clock()
     for row in context.catalog.cameras.with_lapsed_lease(now):
         _count_expired(context, row, now)
-    return sum(_poll_host(context, host, now) for host in context.catalog.cameras.due_hosts(now))
+    sent = 0
+    try:
+        for host in context.catalog.cameras.due_hosts(now):
+            for row in _due(context, host, now):
+                sent += _send_poll(context, row)
+    except BrokerError as error:  # the others would wait for it one after another
+        log.warning("polls not sent", reason=str(error))
+    return sent
 
 
-def _poll_host(context: SchedulerContext, host: str, now: datetime) -> int:
-    """Polls for the host's longest due cameras, as many as it has slots free."""
+def _due(context: SchedulerContext, host: str, now: datetime) -> Sequence[CameraRow]:
+    """The host's longest due cameras, as many as it has slots free."""
     slots = _slots_for(host, context.settings)
     free = context.catalog.slots.free(host, slots, now)
-    due = context.catalog.cameras.due(host, now, limit=free)
-    return sum(_send_poll(context, row, now) for row in due)
+    return context.catalog.cameras.due(host, now, limit=free)
 
 
 def count_lost_polls(context: SchedulerContext) -> None:
@@ -77,8 +83,9 @@ def _count_expired(context: SchedulerContext, row: CameraRow, now: datetime) -> 
         log.warning("poll expired", camera=row.id)
 
 
-def _send_poll(context: SchedulerContext, row: CameraRow, now: datetime) -> bool:
-    token = uuid.uuid4().hex
+def _send_poll(context: SchedulerContext, row: CameraRow) -> bool:
+    """Whether it was ours to poll. BrokerError when the poll was not taken: it stays due."""
+    token, now = uuid.uuid4().hex, context.clock()
     until = now + timedelta(seconds=context.settings.lease_s)
     slots = _slots_for(row.host, context.settings)
     if not context.catalog.slots.claim(row.host, slots, token, now, until):
@@ -88,11 +95,10 @@ def _send_poll(context: SchedulerContext, row: CameraRow, now: datetime) -> bool
         return False
     try:
         context.publish(PollDue(camera=row.id, token=token))
-    except BrokerError as error:
+    except BrokerError:
         context.catalog.cameras.unclaim(row.id, token)
         context.catalog.slots.release(token)
-        log.warning("poll not sent", camera=row.id, reason=str(error))
-        return False
+        raise
     return True
 
 

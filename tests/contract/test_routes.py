@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from pipeline import messages
-from pipeline.broker import Handlers
+from pipeline.broker import Handlers, make_app
 from pipeline.messages import Message
-from pipeline.routes import BEATS, ROUTES, WITHOUT_CONSUMER, route_of
+from pipeline.routes import BEATS, ROUTES, SENDERS, WITHOUT_CONSUMER, route_of
 from services.capture import tasks as capture
 from services.detection import tasks as detection
 from services.maintenance import tasks as maintenance
@@ -40,6 +40,15 @@ def test_every_route_has_one_handler_in_the_service_of_its_queue() -> None:
         (service, handler.message) for service in HANDLERS for handler in HANDLERS[service].all
     }
     assert handled == {(route.queue, route.message) for route in ROUTES}
+
+
+def test_commands_alone_are_tried_for_as_long_as_it_takes() -> None:
+    assert {route.message for route in ROUTES if route.patient} == set(SENDERS["cli"])
+    app = make_app(
+        "maintenance", "memory://localhost/", HANDLERS["maintenance"], lambda publish: None
+    )
+    assert app.tasks["maintenance.delete_image"].max_retries is None
+    assert app.tasks["maintenance.sweep"].max_retries == 3
 
 
 def test_tasks_are_named_after_their_service() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -119,8 +120,20 @@ def test_tasks_are_followed_from_begin_to_end() -> None:
         assert vitals.oldest_task_at > 0
         signals.task_postrun.send(sender=None, task_id="a")
         assert vitals.oldest_task_at == 0
+        # It comes again while its first thread hangs, and another thread ends it.
+        signals.task_prerun.send(sender=None, task_id="a")
+        hanging_since = vitals.oldest_task_at
+        again = threading.Thread(target=_begin_and_end, args=("a",))
+        again.start()
+        again.join()
+        assert vitals.oldest_task_at == hanging_since > 0
     finally:
         signals.task_prerun.receivers[:], signals.task_postrun.receivers[:] = receivers
+
+
+def _begin_and_end(task_id: str) -> None:
+    signals.task_prerun.send(sender=None, task_id=task_id)
+    signals.task_postrun.send(sender=None, task_id=task_id)
 
 
 def test_beat_shows_every_tick(app: Celery) -> None:

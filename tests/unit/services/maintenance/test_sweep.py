@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -94,7 +95,7 @@ def test_frame_with_its_mark_is_completed_and_announced(
 def test_frame_without_its_mark_is_cleared(stages: Stages, announced: Announced) -> None:
     half_store(stages, draw(1), ".json", after=False)
     stages.seconds += GRACE_S
-    complete_storing(announced.context())
+    sweep(announced.context())
     assert announced.images == stages.keys() == []
     assert stages.catalog.images.search(ImageFilter()) == []
     assert stages.take(draw(1)).outcome is Outcome.KEPT
@@ -223,3 +224,33 @@ def test_object_that_is_no_images_stops_no_sweep(stages: Stages, key: str) -> No
     sweep(stages.maintenance)
     assert stages.row(image).state == ImageState.EXPIRED
     assert stages.keys() == [key]
+
+
+class Slow:
+    """A store that takes its time to list."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.listed: list[str] = []
+
+    def list(self, prefix: str) -> Any:
+        self.listed.append(prefix)
+        time.sleep(0.05)
+        return self._store.list(prefix)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def test_sweep_ends_in_time_and_the_next_goes_on(stages: Stages, announced: Announced) -> None:
+    stages.keep(draw(1))
+    slow = Slow(stages.store)
+    context = replace(announced.context(sweep_s=0.01), store=slow)
+    sweep(context)
+    assert slow.listed == [keys.FRAMES], "only the first step had time to begin"
+    sweep(context)
+    assert slow.listed == [keys.FRAMES, keys.TOMBSTONES], "the second begins with the next"
+    in_no_hurry = replace(context, settings=MaintenanceSettings())
+    sweep(in_no_hurry)
+    assert set(slow.listed[2:]) == {keys.FRAMES, keys.DROPPED, keys.TOMBSTONES}
+    assert context.rota.first == 0
