@@ -64,6 +64,8 @@ rotate-secrets: .docker ## Change every password, everywhere
 		|| { echo "Docker with Compose 2.26 or newer is missing: see docs.docker.com/engine/install" >&2; exit 1; }
 	@docker info >/dev/null 2>&1 \
 		|| { echo "Docker does not answer. Is it running, and may you use it (group docker)?" >&2; exit 1; }
+	@docker version --format '{{.Server.Version}}' | awk -F. '$$1 < 26 { exit 1 }' \
+		|| { echo "Docker Engine 26 or newer is needed; this is `docker version --format '{{.Server.Version}}'`" >&2; exit 1; }
 
 .PHONY: lint
 lint: .venv/.dev ## Check style, types and import rules

@@ -30,6 +30,7 @@ case "$*" in
   *psql*) echo 0002 ;;
   *--create*) echo passwords ;;
   *"backup write"*) cat "$STORE"; [ -z "${HANGS:-}" ] || exec sleep 60 ;;
+  *"config --services"*) printf 'broker\\ncatalog\\nobject-store\\ncapture\\n' ;;
   *" config "*) printf '{\\n  "name": "tried",\\n  "networks": {}\\n}\\n' ;;
   *"volume ls"*) [ -z "${FULL:-}" ] || echo tried_secrets ;;
   *pg_restore*) exit "${PG_RESTORE:-0}" ;;
@@ -150,7 +151,7 @@ def test_restore_goes_through_its_steps_in_order(environment: dict[str, str], ba
     assert done.returncode == 0, done.stderr
     steps = (
         "tar secrets --extract",
-        "up --detach --wait broker object-store catalog",
+        "up --detach --wait broker catalog object-store",
         "pg_restore",
         "run --rm -T init",
         "backup read",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.init.rights import BUCKETS
 from pipeline import keys
 from pipeline.errors import ObjectMissing, UserError
 from pipeline.storage import FolderStore, StoredObject, put_json
@@ -51,6 +52,15 @@ def test_everything_but_raw_comes_back_as_it_was(store: FolderStore, tmp_path: P
     without_raw = {key: what for key, what in contents(store).items() if key[:4] != "raw/"}
     assert contents(other) == without_raw
     assert b"a face" not in file.getvalue()
+
+
+def test_every_bucket_but_raw_is_copied(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "whole")
+    for bucket in BUCKETS:
+        put_json(store, f"{bucket}/quai/2026-11-21/{IMAGE}.json", "{}")
+    put_json(store, keys.stored_image(IMAGE), "{}")
+    counts = write_archive(store, io.BytesIO(), ignore)
+    assert counts == dict.fromkeys(set(BUCKETS) - {"raw"}, 1)
 
 
 def test_image_comes_before_its_mark_and_tombstones_last(store: FolderStore) -> None:
