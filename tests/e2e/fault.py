@@ -1,0 +1,86 @@
+"""A fault: what is done to a stack, and the line of the table that says what became of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.e2e.census import Census
+from tests.e2e.execution import ExecutionLog
+from tests.e2e.flow import Flow
+from tests.e2e.stack import Stack
+
+SETTLES_S = 2.0  # clocks of log lines and of this process are one machine's
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a fault is made on. `flags` is the folder that sitecustomize looks into; `disk` is the
+    object store's, where it has a small one of its own."""
+
+    stack: Stack
+    flow: Flow
+    log: ExecutionLog
+    census: Census
+    flags: Path
+    disk: Path | None = None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`strike` makes it happen, asserts that it did, ends it, and says what was seen."""
+
+    name: str
+    strike: Callable[[Scene], str]
+    drains_within_s: float = 240.0
+
+
+@dataclass(frozen=True)
+class Row:
+    fault: str
+    happened: str
+    recovered_s: float
+    kept: int
+    results: int
+    repeated: int
+    lost: int
+    orphans: int
+
+
+def suffer(scene: Scene, fault: Fault) -> Row:
+    """Frames flow, the fault strikes, and once it is over all that was under way is looked at."""
+    began, before = time.time(), scene.census.list_images()
+    scene.flow.start()
+    happened = fault.strike(scene)
+    over = time.monotonic()
+    scene.flow.wait_for_results(1)
+    scene.flow.stop()
+    scene.flow.drain(fault.drains_within_s)
+    recovered_s = time.monotonic() - over
+    after = scene.census.assert_sound()
+    new = set(after.images) - set(before.images)
+    repeated = scene.census.count_repeats(new, since=began - SETTLES_S)
+    assert_doctor_agrees(scene.stack)
+    return Row(
+        fault=fault.name,
+        happened=happened,
+        recovered_s=recovered_s,
+        kept=len(new),
+        results=len(set(after.results) - set(before.results)),
+        repeated=repeated,
+        lost=0,  # the census would have raised
+        orphans=0,
+    )
+
+
+def assert_doctor_agrees(stack: Stack) -> None:
+    import json
+
+    told = stack.run("doctor", "--json")
+    checks = json.loads(told.out)
+    failed = [check for check in checks if check["status"] == "fail"]
+    assert not failed, failed
+    agreed = [check for check in checks if check["name"] == "catalog and store"]
+    assert [check["status"] for check in agreed] == ["ok"], agreed

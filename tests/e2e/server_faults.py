@@ -1,0 +1,184 @@
+"""What may happen to a server: killed, restarted, wiped, full, stopped, cut off."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+
+from tests.e2e.execution import Line
+from tests.e2e.fault import Scene
+from tests.e2e.happening import freeze, kill, wait_until_healthy
+from tests.e2e.stack import wait_until
+
+OUTAGE_S = 60.0
+CUT_S = 25.0  # longer than all retries of a task together
+FULL_S = 20.0
+MESSAGES = 8
+WORKERS = ("scheduler", "capture", "detection", "maintenance")
+PILED_UP_WITHIN_S = 60.0
+
+
+def kill_broker(scene: Scene) -> str:
+    return kill(scene.stack.container("broker"))
+
+
+def kill_object_store(scene: Scene) -> str:
+    return kill(scene.stack.container("object-store"))
+
+
+def kill_catalog(scene: Scene) -> str:
+    return kill(scene.stack.container("catalog"))
+
+
+def restart_broker(scene: Scene) -> str:
+    """With messages waiting in it."""
+    with _piled_up(scene) as before:
+        broker = scene.stack.container("broker")
+        broker.restart(timeout=20)
+        wait_until_healthy(broker)
+        after = _messages(scene)
+    assert before <= after
+    return f"{len(before)} messages waited, and all of them after it"
+
+
+def wipe_broker(scene: Scene) -> str:
+    """Its data is gone, with all messages."""
+    with _piled_up(scene) as before:
+        broker = scene.stack.container("broker")
+        broker.stop(timeout=20)
+        _empty_volume(scene, broker, "/data")
+        broker.start()
+        wait_until_healthy(broker)
+        after = _messages(scene)
+    assert not before & after
+    return f"{len(before)} messages waited, and none of them after it"
+
+
+def fill_broker(scene: Scene) -> str:
+    """It refuses every write, while detection takes messages that it cannot note as in hand."""
+    began = time.time()
+    with scene.stack.broker() as broker:
+        usual = str(broker.config_get("maxmemory")["maxmemory"])
+        try:
+            with _piled_up(scene) as waiting:
+                broker.config_set("maxmemory", "1mb")
+            scene.flow.stopped.wait(FULL_S)
+            refused = int(broker.info("errorstats").get("errorstat_OOM", {}).get("count", 0))
+        finally:
+            broker.config_set("maxmemory", usual)
+    assert refused > 0
+    complaints = len(scene.log.complaints(*WORKERS, since=began))
+    assert complaints > 0
+    return f"full {FULL_S:.0f} s with {len(waiting)} messages waiting, {refused} writes refused"
+
+
+def stop_object_store(scene: Scene) -> str:
+    began = time.time()
+    _stop_for(scene, "object-store")
+    failed = scene.log.failed_tasks("detection", "StorageError", began)
+    unstored = _outcomes(scene, began, "not-stored")
+    assert min(failed, unstored) > 0
+    return f"stopped {OUTAGE_S:.0f} s, {unstored} polls not stored, {failed} detections put off"
+
+
+def stop_catalog(scene: Scene) -> str:
+    began = time.time()
+    _stop_for(scene, "catalog")
+    failed = scene.log.failed_tasks("detection", "CatalogError", began)
+    complaints = len(scene.log.complaints(*WORKERS, since=began))
+    assert min(failed, complaints) > 0
+    return f"stopped {OUTAGE_S:.0f} s, {complaints} complaints, {failed} detections put off"
+
+
+def cut_detection_off(scene: Scene) -> str:
+    """Each server has a network of its own: detection still hears of images."""
+    began, stack = time.time(), scene.stack
+    network = stack.engine.networks.get(f"{stack.project}_object-store")
+    detection = stack.container("detection")
+    network.disconnect(detection)
+    try:
+        scene.flow.stopped.wait(CUT_S)
+    finally:
+        network.connect(detection)
+    failed = scene.log.failed_tasks("detection", "StorageError", began)
+    assert failed > 0
+    return f"cut off {CUT_S:.0f} s, {failed} detections put off"
+
+
+def fill_disk(scene: Scene) -> str:
+    """First the store refuses, then capture sees that there is no room, and does not poll."""
+    if scene.disk is None:
+        pytest.skip("a small disk is made by root alone")
+    began, ballast = time.time(), scene.disk / "ballast"
+    free = os.statvfs(scene.disk)
+    with ballast.open("wb") as file, suppress(OSError):
+        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize)
+        file.flush()
+    try:
+        wait_until(lambda: _refused(scene, began), 60, "the store refuses")
+        wait_until(lambda: _outcomes(scene, began, "disk-low"), 60, "capture sees it")
+    finally:
+        ballast.unlink()
+    held = _outcomes(scene, began, "disk-low")
+    return f"{_refused(scene, began)} writes refused, then {held} polls held back"
+
+
+@contextmanager
+def _piled_up(scene: Scene) -> Iterator[set[str]]:
+    """Detection stands still meanwhile, and messages wait for it in the broker: their ids."""
+    detection = scene.stack.container("detection")
+    freeze(detection)
+    try:
+        wait_until(lambda: len(_messages(scene)) >= MESSAGES, PILED_UP_WITHIN_S, "messages wait")
+        yield _messages(scene)
+    finally:
+        detection.unpause()
+
+
+def _messages(scene: Scene) -> set[str]:
+    with scene.stack.broker() as broker:
+        waiting = broker.lrange("detection", 0, -1)
+    return {json.loads(message)["headers"]["id"] for message in waiting}
+
+
+def _stop_for(scene: Scene, service: str) -> None:
+    """With images under way."""
+    container = scene.stack.container(service)
+    with _piled_up(scene):
+        container.stop(timeout=30)
+    try:
+        scene.flow.stopped.wait(OUTAGE_S)
+    finally:
+        container.start()
+    wait_until_healthy(container)
+
+
+def _empty_volume(scene: Scene, owner: Any, path: str) -> None:
+    """What a stopped container has in the volume that it mounts there."""
+    scene.stack.engine.containers.run(
+        owner.attrs["Config"]["Image"],
+        ["-c", f"rm -rf {path}/*"],
+        entrypoint="sh",
+        user=owner.attrs["Config"]["User"],
+        network_mode="none",
+        remove=True,
+        volumes_from=[owner.id],
+    )
+
+
+def _outcomes(scene: Scene, since: float, outcome: str) -> int:
+    lines = scene.log.read("capture", since=since)
+    return sum(line.event == "polled" and line.get("outcome") == outcome for line in lines)
+
+
+def _refused(scene: Scene, since: float) -> int:
+    def is_full(line: Line) -> bool:
+        return "it is full" in str(line.get("reason"))
+
+    return sum(is_full(line) for line in scene.log.read("capture", "detection", since=since))

@@ -1,0 +1,177 @@
+"""What may happen to a worker: killed, hung, stopped, paused, doubled."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from itertools import pairwise
+from signal import SIGSTOP
+from typing import Any
+
+from redis.exceptions import TimeoutError as RedisTimeout
+
+from pipeline import keys
+from pipeline.broker import VISIBILITY_TIMEOUT_S
+from tests.e2e.execution import POLL, read_lines
+from tests.e2e.fault import Scene
+from tests.e2e.happening import (
+    freeze_with_task_in_hand,
+    kill,
+    kill_with_task_in_hand,
+    restarts,
+    send_signal,
+    wait_until_back,
+    worker_of,
+)
+from tests.e2e.stack import wait_until
+
+MET_WITHIN_S = 60.0
+ENDED_WITHIN_S = 150.0  # a task in hand may take 90 s
+REDELIVERED_WITHIN_S = VISIBILITY_TIMEOUT_S + 60
+WATCHED_S = 15.0
+CLOSEST_POLLS_S = 0.9  # half of a camera's interval, but for what a poll takes to begin
+
+
+def kill_scheduler(scene: Scene) -> str:
+    return kill(scene.stack.container("scheduler"))
+
+
+def kill_capture(scene: Scene) -> str:
+    return kill_with_task_in_hand(scene.stack, "capture")
+
+
+def kill_detection(scene: Scene) -> str:
+    return kill_with_task_in_hand(scene.stack, "detection")
+
+
+def kill_maintenance(scene: Scene) -> str:
+    return kill(scene.stack.container("maintenance"))
+
+
+def die_after_image(scene: Scene) -> str:
+    """Between the image and its detections, which make it a result."""
+    image, told = _die_at(scene, "die-after-image")
+    store = scene.stack.store()
+    assert store.exists(keys.stored_image(image))
+    assert not store.exists(keys.detections(image))
+    assert store.exists(keys.frame(image))
+    return f"image without result, {told}"
+
+
+def die_before_delete(scene: Scene) -> str:
+    """The result is there, and the unblurred frame as well."""
+    image, told = _die_at(scene, "die-before-delete")
+    store = scene.stack.store()
+    assert store.exists(keys.detections(image))
+    assert store.exists(keys.frame(image))
+    return f"result beside its frame, {told}"
+
+
+def _die_at(scene: Scene, fault: str) -> tuple[str, str]:
+    container = scene.stack.container("detection")
+    before = restarts(container)
+    image = keys.image_of(_meet(scene, fault))
+    wait_until_back(container, before)
+    return image, f"restarts {before}→{restarts(container)}"
+
+
+def hang_task(scene: Scene) -> str:
+    """One of detection's two slots reads for ever, and the other works on."""
+    container = scene.stack.container("detection")
+    before, since = restarts(container), time.time()
+    _meet(scene, "hang")
+    return _wait_for_watchdog(scene, container, before, since, "task in hand")
+
+
+def stop_worker(scene: Scene) -> str:
+    """SIGSTOP to the worker, and not to its watchdog."""
+    container = scene.stack.container("detection")
+    before, since = restarts(container), time.time()
+    send_signal(worker_of(container), SIGSTOP)
+    return _wait_for_watchdog(scene, container, before, since, "heartbeat")
+
+
+def _meet(scene: Scene, fault: str) -> str:
+    """The key at which a worker met the fault."""
+    (scene.flags / fault).touch()
+    done = scene.flags / f"{fault}.done"
+    wait_until(lambda: done.exists() and done.read_text(), MET_WITHIN_S, f"detection meets {fault}")
+    return done.read_text()
+
+
+def _wait_for_watchdog(scene: Scene, container: Any, before: int, since: float, what: str) -> str:
+    wait_until(lambda: restarts(container) > before, ENDED_WITHIN_S, "the watchdog ends it")
+    wait_until_back(container, before)
+    (line,) = [
+        line
+        for line in scene.log.read("detection", since=since)
+        if line.event == "worker stands still and is ended"
+    ]
+    reason = str(line.get("reason"))
+    assert reason.startswith(what), reason
+    return f"ended for its {reason}, restarts {before}→{restarts(container)}"
+
+
+def pause_beyond_visibility(scene: Scene) -> str:
+    """Another worker has finished a paused one's image by the time it goes on."""
+    scene.stack.scale("detection", 2)
+    paused, other = scene.stack.containers("detection")
+    hand = freeze_with_task_in_hand("detection", paused)
+    images, began = {line.get("image") for line in hand}, time.monotonic()
+
+    def taken_over() -> bool:
+        again = {
+            line.get("image")
+            for line in read_lines("detection", other)
+            if line.event == "task begins" and line.get("redelivered")
+        }
+        return images <= again
+
+    wait_until(taken_over, REDELIVERED_WITHIN_S, f"{images} redelivered")
+    paused_s = time.monotonic() - began
+    paused.unpause()
+    assert paused_s > VISIBILITY_TIMEOUT_S
+    scene.flow.wait_for_results(4)
+    scene.log.remember("detection", other)
+    scene.stack.scale("detection", 1)
+    return f"paused {paused_s:.0f} s with {len(images)} in hand, which the other finished"
+
+
+def double_scheduler(scene: Scene) -> str:
+    """Two of everything that ticks: each turn of a camera is one message, one poll, one request."""
+    scene.stack.scale("scheduler", 2)
+    began = time.time()
+    sent = _watch_polls(scene)
+    hosts = {one["host"] for one in sent}
+    assert len(hosts) == 2, f"polls were sent by {hosts}"
+    requested: dict[str, list[float]] = {}
+    for line in scene.log.read("simulation"):
+        if line.event == "request" and line.get("at") >= began:
+            requested.setdefault(line.get("camera"), []).append(line.get("at"))
+    gaps = [later - at for times in requested.values() for at, later in pairwise(times)]
+    assert min(gaps) > CLOSEST_POLLS_S, f"polled again after {min(gaps):.2f} s"
+    tokens = [one["token"] for one in sent]
+    assert len(set(tokens)) == len(tokens)
+    scene.stack.scale("scheduler", 1)
+    requests = sum(map(len, requested.values()))
+    return f"{len(sent)} polls sent by 2, {requests} requests, no two at once"
+
+
+def _watch_polls(scene: Scene) -> list[dict[str, str]]:
+    """The polls that are sent, as the broker sees them."""
+    sent, ends_at = [], time.monotonic() + WATCHED_S
+    with scene.stack.broker() as broker, broker.monitor() as monitor:  # type: ignore[no-untyped-call]
+        while time.monotonic() < ends_at:
+            try:
+                command = monitor.next_command()["command"]
+            except RedisTimeout:
+                continue
+            if command.startswith("LPUSH capture "):
+                message = json.loads(command.split(" ", 2)[2])
+                _, options, _ = json.loads(base64.b64decode(message["body"]))
+                if message["headers"]["task"] == POLL:
+                    token = options["message"]["token"]
+                    host = message["headers"]["origin"].partition("@")[2]
+                    sent.append({"token": token, "host": host})
+    return sent
