@@ -26,12 +26,12 @@ def recorded(request: Any, message: Mapping[str, Any]) -> Iterator[None]:
         return
     redelivered = bool((request.delivery_info or {}).get("redelivered"))
     log.info("task begins", redelivered=redelivered, retries=request.retries)
-    began, outcome = time.monotonic(), "done"
+    began, outcome, reason = time.monotonic(), "done", ""
     try:
         yield
     except BaseException as error:
-        outcome = type(error).__name__
+        outcome, reason = type(error).__name__, str(error)
         raise
     finally:
         took_s = round(time.monotonic() - began, 3)
-        log.info("task ends", outcome=outcome, took_s=took_s)
+        log.info("task ends", outcome=outcome, reason=reason, took_s=took_s)

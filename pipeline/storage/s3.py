@@ -152,6 +152,10 @@ def _count_room(info: dict[str, Any]) -> int | None:
     drives = [drive for server in info["servers"] for drive in server.get("drives") or []]
     in_set = info["backend"]["totalDrivesPerSet"][0]
     share = (in_set - info["backend"]["standardSCParity"]) / in_set
-    online = [one for one in drives if "availspace" in one]
-    room = sum(max(0, one["availspace"] - one["totalspace"] * _RESERVED) for one in online)
+    online = [one for one in drives if "totalspace" in one]
+    room = sum(
+        # Go leaves a zero out: a drive without it is full to the last byte.
+        max(0, one.get("availspace", 0) - one["totalspace"] * _RESERVED)
+        for one in online
+    )
     return int(room * share) if online else None

@@ -7,11 +7,11 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.execution import Line
 from tests.e2e.fault import Scene
 from tests.e2e.happening import freeze, kill, wait_until_healthy
 from tests.e2e.stack import wait_until
@@ -19,6 +19,7 @@ from tests.e2e.stack import wait_until
 OUTAGE_S = 60.0
 CUT_S = 25.0  # longer than all retries of a task together
 FULL_S = 20.0
+TOLD_WHEN_FULL = "it is full"
 MESSAGES = 8
 WORKERS = ("scheduler", "capture", "detection", "maintenance")
 PILED_UP_WITHIN_S = 60.0
@@ -116,17 +117,23 @@ def fill_disk(scene: Scene) -> str:
     if scene.disk is None:
         pytest.skip("a small disk is made by root alone")
     began, ballast = time.time(), scene.disk / "ballast"
-    free = os.statvfs(scene.disk)
-    with ballast.open("wb") as file, suppress(OSError):
-        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize)
-        file.flush()
     try:
-        wait_until(lambda: _refused(scene, began), 60, "the store refuses")
+        with _piled_up(scene):
+            _fill(ballast)
+        wait_until(lambda: _refused(scene, "detection", began), 60, "detection is refused")
         wait_until(lambda: _outcomes(scene, began, "disk-low"), 60, "capture sees it")
     finally:
         ballast.unlink()
+    refused = _refused(scene, "capture", began) + _refused(scene, "detection", began)
     held = _outcomes(scene, began, "disk-low")
-    return f"{_refused(scene, began)} writes refused, then {held} polls held back"
+    return f"{refused} tasks had a write refused, then {held} polls held back"
+
+
+def _fill(ballast: Path) -> None:
+    """To the last block."""
+    free = os.statvfs(ballast.parent)
+    with ballast.open("wb") as file, suppress(OSError):
+        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize)
 
 
 @contextmanager
@@ -177,8 +184,6 @@ def _outcomes(scene: Scene, since: float, outcome: str) -> int:
     return sum(line.event == "polled" and line.get("outcome") == outcome for line in lines)
 
 
-def _refused(scene: Scene, since: float) -> int:
-    def is_full(line: Line) -> bool:
-        return "it is full" in str(line.get("reason"))
-
-    return sum(is_full(line) for line in scene.log.read("capture", "detection", since=since))
+def _refused(scene: Scene, service: str, since: float) -> int:
+    lines = scene.log.read(service, since=since)
+    return sum(TOLD_WHEN_FULL in str(line.get("reason")) for line in lines)

@@ -5,6 +5,7 @@ The table at the end says for each fault what was measured.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -53,6 +54,8 @@ LANE_OF = {fault.name: lane for lane, faults in LANES.items() for fault in fault
 @pytest.fixture(scope="module")
 def lanes(request: pytest.FixtureRequest, images: None) -> Iterator[dict[str, Lane]]:
     """All lanes at work, on the faults that were asked for."""
+    if not os.environ.get("TRABOULE_TEST_CHAOS"):
+        pytest.skip("faults take a quarter of an hour, and a machine of their own: make chaos")
     wanted = {fault for item in request.session.items for fault in _faults_of(item)}
     lanes = {}
     for name, faults in LANES.items():

@@ -68,6 +68,7 @@ def test_room_left_is_what_may_still_be_written(serve_store: Serve) -> None:
     full = {"totalspace": 1_000_000, "availspace": 9_000}
     assert serve_store(described(DRIVE)).open().free_bytes() == 490_000
     assert serve_store(described(full)).open().free_bytes() == 0
+    assert serve_store(described({"totalspace": 1_000_000})).open().free_bytes() == 0
     assert serve_store(described(DRIVE, DRIVE, full, {}, parity=2)).open().free_bytes() == 490_000
 
 
