@@ -104,7 +104,7 @@ def assert_agrees(workspace: Workspace) -> None:
 
 def test_run_keeps_images_and_a_second_run_goes_on(data: Path) -> None:
     began = time.monotonic()
-    process = start(data, "--for", "15s", "--simulate", "3")
+    process = start(data, "--for", "25s", "--simulate", "3")
     wait_for_image(data)
     assert time.monotonic() - began < FIRST_IMAGE_WITHIN_S
     first_ended = end(process)
