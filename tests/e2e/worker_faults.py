@@ -22,6 +22,7 @@ from tests.e2e.happening import (
     restarts,
     send_signal,
     wait_until_back,
+    wait_until_healthy,
     worker_of,
 )
 from tests.e2e.stack import wait_until
@@ -133,6 +134,7 @@ def pause_beyond_visibility(scene: Scene) -> str:
     paused.unpause()
     assert paused_s > VISIBILITY_TIMEOUT_S
     scene.flow.wait_for_results(4)
+    wait_until_healthy(paused)  # its health was not told meanwhile
     scene.log.remember("detection", other)
     scene.stack.scale("detection", 1)
     return f"paused {paused_s:.0f} s with {len(images)} in hand, which the other finished"
