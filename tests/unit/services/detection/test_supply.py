@@ -66,12 +66,12 @@ def host() -> Iterator[Host]:
 
 
 @pytest.fixture(autouse=True)
-def models(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two small ones stand for the real."""
-    for name in list(MODELS):
-        monkeypatch.delitem(MODELS, name)
+def models(host: Host) -> Iterator[None]:
+    """Two small ones stand for the real, which come back in their order."""
+    real = dict(MODELS)
+    MODELS.clear()
     for name, body in BODIES.items():
-        model = ModelFile(
+        MODELS[name] = ModelFile(
             name=name,
             filename=f"{name}.onnx",
             pattern=f"{name}*.onnx",
@@ -81,7 +81,9 @@ def models(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
             licence="MIT",
             source="",
         )
-        monkeypatch.setitem(MODELS, name, model)
+    yield
+    MODELS.clear()
+    MODELS.update(real)
 
 
 @pytest.fixture
