@@ -11,6 +11,7 @@ IMAGES = "images/"
 DETECTIONS = "detections/"
 SOURCES = "sources/"
 TOMBSTONES = "tombstones/"
+ANNOTATIONS = "annotations/"
 
 _IMAGE_ID = re.compile(
     r"(?P<source>[a-z0-9]+(?:-[a-z0-9]+)*)-(?P<time>\d{8}T\d{6}Z)-(?P<sha>[0-9a-f]{8})"
@@ -68,8 +69,19 @@ def tombstone(image: str) -> str:
     return f"{TOMBSTONES}{image}.json"
 
 
+def annotations(image: str) -> str:
+    """The folder of all that people said of an image."""
+    return f"{ANNOTATIONS}{image}/"
+
+
+def annotation(image: str, revision: str) -> str:
+    return f"{annotations(image)}{revision}.json"
+
+
 def image_of(key: str) -> str:
     """The image's id in any key of this module that has one."""
+    if key.startswith(ANNOTATIONS):
+        return key.split("/")[1]
     return key.rsplit("/", 1)[-1].split(".", 1)[0]
 
 

@@ -168,3 +168,59 @@ class TombstoneRow(Table):
     sha256_received: Mapped[str]
     erased_at: Mapped[datetime]
     repeat_until: Mapped[datetime | None]  # deletes are repeated till then
+
+
+class LabelingTaskRow(Table):
+    """An image and its labeling task: considered, claimed by who sends it, sent, gone or failed."""
+
+    __tablename__ = "labeling_tasks"
+    __table_args__ = (
+        UniqueConstraint("project", "task_id"),
+        Index("labeling_tasks_by_state", "project", "state", "rank"),
+        Index("labeling_tasks_by_day", "project", "source", "day"),
+    )
+
+    project: Mapped[str] = mapped_column(primary_key=True)
+    image_id: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    day: Mapped[str]  # of its capture, as in a key: a quota is per source and day
+    state: Mapped[str]  # labeling.TaskState
+    rank: Mapped[float] = mapped_column(default=0)  # the lowest goes first
+    reason: Mapped[str] = mapped_column(default="")  # why it was sent, left out, or failed
+    claim_token: Mapped[str | None]
+    claimed_until: Mapped[datetime | None]
+    task_id: Mapped[int | None]
+    copied: Mapped[bool] = mapped_column(default=False)  # Label Studio holds a copy of the image
+    updated_at: Mapped[datetime]
+
+
+class AnnotationRow(Table):
+    """The newest revision of what one person said of one image."""
+
+    __tablename__ = "annotations"
+    __table_args__ = (Index("annotations_by_image", "image_id"),)
+
+    project: Mapped[str] = mapped_column(primary_key=True)
+    annotation: Mapped[str] = mapped_column(primary_key=True)  # its number there
+    image_id: Mapped[str]
+    task_id: Mapped[int | None]
+    revision: Mapped[str]
+    status: Mapped[str]  # annotations.AnnotationStatus
+    author: Mapped[str]
+    ground_truth: Mapped[bool] = mapped_column(default=False)
+    updated_at: Mapped[datetime]  # over there
+    labels: Mapped[dict[str, Any]]  # label to how many
+    problems: Mapped[list[str]] = mapped_column(default=list)
+
+
+class LabelingProjectRow(Table):
+    """A project of a Label Studio: how far its changes were followed, and what is wrong with it."""
+
+    __tablename__ = "labeling_projects"
+
+    project: Mapped[str] = mapped_column(primary_key=True)
+    followed_to: Mapped[datetime | None]  # changes up to then are here
+    compared_at: Mapped[datetime | None]  # when all its tasks were last gone through
+    contacted_at: Mapped[datetime | None]  # when it last answered
+    reason: Mapped[str] = mapped_column(default="")  # why it does not now
+    notes: Mapped[list[str]] = mapped_column(default=list)  # what a person should know of it

@@ -1,0 +1,1 @@
+"""The Label Studio round trip: predictions out, annotations back, training sets."""
