@@ -4,7 +4,9 @@ PYTHON ?= python3
 FOR ?= 60s
 BIN := .venv/bin
 COMPOSE := docker compose --progress quiet
-INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-warn-conflicts --constraint constraints.txt --editable
+# Without what it says that it needs: docs/decisions/0010.
+INSTALL_SDK := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement labeling-sdk.txt
 
 .DEFAULT_GOAL := help
 
@@ -47,7 +49,7 @@ chaos: .venv/.dev .docker ## Kill, cut off and fill up the Docker services; prin
 	@TRABOULE_TEST_ALL=1 TRABOULE_TEST_CHAOS=1 $(BIN)/pytest --quiet tests/e2e/test_chaos.py
 
 .PHONY: backup
-backup: .docker ## Copy catalog, object store and secrets to backups/
+backup: .docker ## Copy catalog, object store, Label Studio and secrets to backups/
 	@infra/backup/backup
 
 .PHONY: restore
@@ -102,12 +104,14 @@ clean: ## Remove the virtual environment and caches; your data stays
 	@$(PYTHON) -m venv .venv
 	@touch $@
 
-.venv/.demo: .venv/.venv pyproject.toml constraints.txt
+.venv/.demo: .venv/.venv pyproject.toml constraints.txt labeling-sdk.txt
 	@echo "Installing what Traboule needs (about 500 MB, a minute or two)"
 	@$(INSTALL) '.[cli]'
+	@$(INSTALL_SDK)
 	@touch $@
 
-.venv/.dev: .venv/.venv pyproject.toml constraints.txt
+.venv/.dev: .venv/.venv pyproject.toml constraints.txt labeling-sdk.txt
 	@echo "Installing what the tests need"
 	@$(INSTALL) '.[dev]'
+	@$(INSTALL_SDK)
 	@touch $@ .venv/.demo

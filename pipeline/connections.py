@@ -1,6 +1,7 @@
 """Connections under a deadline: a watch cuts the socket of the fetch in hand, wherever it stands.
 
-It also refuses, before a request is sent, a public name whose address turns out to be private.
+It also refuses, before a request is sent, a public name whose address turns out to be private,
+unless it is one that a person vouches for: inside a company its servers may be called so.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Mapping
 from contextvars import ContextVar
+from functools import partial
 from types import TracebackType
 from typing import Any, cast
 
@@ -30,6 +31,7 @@ CONNECTIONS_PER_HOST = 32
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
+Trusted = frozenset[tuple[str, int]]  # hosts, lower-case, and their ports
 Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 
 
@@ -184,6 +186,10 @@ def refuse_private_peer(connected: socket.socket, host: str) -> None:
 class _Watched(HTTPConnection):
     """Tells the watch of the fetch in hand which socket it is about."""
 
+    def __init__(self, *args: Any, trusted: Trusted = frozenset(), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._trusted = trusted
+
     def _new_conn(self) -> socket.socket:
         watch, timeout_s = _watch.get(), cast(float, self.timeout)
         if watch is None:
@@ -191,7 +197,7 @@ class _Watched(HTTPConnection):
         watch.opened = True
         connected = connect(self.host, self.port, timeout_s, watch.left_s)
         # Through a proxy the peer is the proxy: who the name leads to is then its business.
-        if self.proxy is None:
+        if self.proxy is None and (self.host, self.port) not in self._trusted:
             refuse_private_peer(connected, self.host)
         watch.attach(connected)
         return connected
@@ -216,23 +222,25 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 class WatchedAdapter(HTTPAdapter):
-    """requests' adapter over watched connections, which it pools; no retries."""
+    """requests' adapter over watched connections, which it pools; no retries. `trusted`: servers
+    whose addresses may be private, whatever their names are."""
 
-    def __init__(self) -> None:
+    def __init__(self, trusted: Trusted = frozenset()) -> None:
+        self._trusted = trusted
         super().__init__(pool_connections=HOSTS_POOLED, pool_maxsize=CONNECTIONS_PER_HOST)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        _watch_over(self.poolmanager)
+        _watch_over(self.poolmanager, self._trusted)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> ProxyManager:
         if proxy.lower().startswith("socks"):
             raise InvalidProxyURL("SOCKS proxies are not supported")
         manager = cast(ProxyManager, super().proxy_manager_for(proxy, **kwargs))
-        _watch_over(manager)
+        _watch_over(manager, self._trusted)
         return manager
 
 
-def _watch_over(manager: PoolManager) -> None:
-    schemes: Mapping[str, type[HTTPConnectionPool]] = {"http": _Pool, "https": _TlsPool}
-    manager.pool_classes_by_scheme = dict(schemes)
+def _watch_over(manager: PoolManager, trusted: Trusted) -> None:
+    pools = {"http": partial(_Pool, trusted=trusted), "https": partial(_TlsPool, trusted=trusted)}
+    manager.pool_classes_by_scheme = cast(dict[str, type[HTTPConnectionPool]], pools)

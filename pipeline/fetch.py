@@ -84,13 +84,18 @@ class Fetcher:
         # Compressing pictures gains nothing, and a bomb must first be sent to be bounded.
         self._session.headers.update({"User-Agent": user_agent, "Accept-Encoding": "identity"})
 
-    def fetch(self, url: str, validators: Validators | None = None) -> Response:
-        """GET `url`; FetchError, with the outcome to count it by, when that does not succeed."""
+    def fetch(
+        self, url: str, validators: Validators | None = None, *, authorization: str | None = None
+    ) -> Response:
+        """GET `url`; FetchError, with the outcome to count it by, when that does not succeed.
+
+        `authorization` is a header for `url` alone: where a redirect leads, it is not sent.
+        """
         started_s = time.monotonic()
         conditions = {} if validators is None else validators.headers
         with Watch(self._limits.deadline_s) as watch:
             try:
-                answer = self._follow(url, conditions, watch)
+                answer = self._follow(url, conditions, authorization, watch)
                 with answer:
                     refuse_status(answer, _name(url), conditional=bool(conditions))
                     body = self._read(answer, _name(url))
@@ -108,10 +113,13 @@ class Fetcher:
             elapsed_s=time.monotonic() - started_s,
         )
 
-    def _follow(self, url: str, headers: Mapping[str, str], watch: Watch) -> requests.Response:
+    def _follow(
+        self, url: str, headers: Mapping[str, str], authorization: str | None, watch: Watch
+    ) -> requests.Response:
         """The first answer that is no redirect, its body unread."""
-        for _ in range(self._limits.max_redirects + 1):
-            answer = self._ask(url, headers, watch)
+        first = {"Authorization": authorization} if authorization else {}
+        for number in range(self._limits.max_redirects + 1):
+            answer = self._ask(url, headers if number else {**headers, **first}, watch)
             target = self._find_target(answer, url)
             if target is None:
                 return answer

@@ -16,6 +16,7 @@ ANNOTATIONS = "annotations/"
 _IMAGE_ID = re.compile(
     r"(?P<source>[a-z0-9]+(?:-[a-z0-9]+)*)-(?P<time>\d{8}T\d{6}Z)-(?P<sha>[0-9a-f]{8})"
 )
+_REVISION = re.compile(r"[0-9A-Za-z]+(?:-[0-9A-Za-z]+)*")
 
 
 def image_id(source: str, captured_at: datetime, sha256: str) -> str:
@@ -35,6 +36,12 @@ def captured_at(image: str) -> datetime:
 def source_of(image: str) -> str:
     """The source in an image's id; ValueError when it is not an image's id."""
     return _parts(image)["source"]
+
+
+def day_of(image: str) -> str:
+    """The day in an image's id, as in its keys; ValueError when it is not an image's id."""
+    time = _parts(image)["time"]
+    return f"{time[:4]}-{time[4:6]}-{time[6:8]}"
 
 
 def frame(image: str) -> str:
@@ -69,13 +76,22 @@ def tombstone(image: str) -> str:
     return f"{TOMBSTONES}{image}.json"
 
 
-def annotations(image: str) -> str:
-    """The folder of all that people said of an image."""
+def annotations_folder(image: str) -> str:
+    """The folder of all that people said of an image. ValueError when it is not an image's id."""
+    _parts(image)
     return f"{ANNOTATIONS}{image}/"
 
 
 def annotation(image: str, revision: str) -> str:
-    return f"{annotations(image)}{revision}.json"
+    """ValueError when the revision would not stay in the folder."""
+    if _REVISION.fullmatch(revision) is None:
+        raise ValueError(f"not a revision: {revision!r}")
+    return f"{annotations_folder(image)}{revision}.json"
+
+
+def revision_of(key: str) -> str:
+    """The revision in an annotation's key."""
+    return key.rsplit("/", 1)[-1].removesuffix(".json")
 
 
 def image_of(key: str) -> str:
@@ -86,7 +102,8 @@ def image_of(key: str) -> str:
 
 
 def every_object(image: str) -> tuple[str, ...]:
-    """All keys an image can have but its tombstone; marks first: none outlives its bytes."""
+    """All keys an image can have but its tombstone and below `annotations_folder()`; marks first:
+    none outlives its bytes."""
     return (
         detections(image),
         stored_image(image),
@@ -105,6 +122,4 @@ def _parts(image: str) -> dict[str, str]:
 
 
 def _folder(image: str) -> str:
-    parts = _parts(image)
-    time = parts["time"]
-    return f"{parts['source']}/{time[:4]}-{time[4:6]}-{time[6:8]}"
+    return f"{source_of(image)}/{day_of(image)}"

@@ -42,6 +42,14 @@ class ImageDetected(Message):
     image: str
 
 
+class PushTasks(Message):
+    """See which images wait to go to Label Studio."""
+
+
+class FollowChanges(Message):
+    """See what people changed in Label Studio: from time to time, or because it gave a hint."""
+
+
 # Commands: what a person asks of a stage.
 
 
@@ -62,3 +70,9 @@ class DeleteImage(Message):
 
 class RestoreDrop(Message):
     image: str
+
+
+class PushImages(Message):
+    """Send these images to Label Studio, whatever the policy says of them."""
+
+    images: tuple[str, ...]

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pipeline.messages import (
     DeleteImage,
     Discover,
+    FollowChanges,
     ImageDetected,
     ImageStored,
     Message,
     PollDue,
+    PushImages,
+    PushTasks,
     RemoveCamera,
     RestoreDrop,
     SaveCamera,
@@ -49,24 +52,31 @@ ROUTES = (
     Route(Sweep, "maintenance", "maintenance.sweep", expires_s=30),
     Route(DeleteImage, "maintenance", "maintenance.delete_image", patient=True),
     Route(RestoreDrop, "maintenance", "maintenance.restore_drop", patient=True),
+    Route(ImageDetected, "labeling", "labeling.consider_image"),
+    Route(PushTasks, "labeling", "labeling.push_tasks", expires_s=20),
+    Route(FollowChanges, "labeling", "labeling.follow_changes", expires_s=30),
+    Route(PushImages, "labeling", "labeling.push_images", patient=True),
 )
 
 # Published by a stage, consumed by none yet: not sent.
-WITHOUT_CONSUMER: tuple[type[Message], ...] = (ImageDetected,)
+WITHOUT_CONSUMER: tuple[type[Message], ...] = ()
 
 BEATS = (
     Beat(Tick(), every_s=1),
     Beat(Discover(), every_s=5),
     Beat(Sweep(), every_s=30),
+    Beat(PushTasks(), every_s=10),
+    Beat(FollowChanges(), every_s=15),
 )
 
 # Who may send what, and nothing else; a service's own queue takes its own retries besides.
 SENDERS: dict[str, tuple[type[Message], ...]] = {
-    "scheduler": (Tick, Discover, Sweep, PollDue),
+    "scheduler": (Tick, Discover, Sweep, PollDue, PushTasks, FollowChanges),
     "capture": (ImageStored,),
     "detection": (ImageDetected,),
     "maintenance": (ImageStored,),
-    "cli": (SaveCamera, RemoveCamera, DeleteImage, RestoreDrop),
+    "labeling": (FollowChanges,),  # its webhook's hint
+    "cli": (SaveCamera, RemoveCamera, DeleteImage, RestoreDrop, PushImages),
 }
 
 _BY_MESSAGE = {route.message: route for route in ROUTES}

@@ -52,12 +52,12 @@ class PipelineSettings(BaseSettings):
             url, file = loaded.get(f"{piece}_url"), loaded.get(f"{piece}_password_file")
             if url and file:
                 variable = f"PIPELINE_{piece.upper()}"
-                password = _read_password(f"{variable}_PASSWORD_FILE", Path(file))
+                password = read_password(f"{variable}_PASSWORD_FILE", Path(file))
                 loaded[f"{piece}_url"] = _add_password(f"{variable}_URL", url, password)
         return loaded
 
 
-def _read_password(variable: str, file: Path) -> str:
+def read_password(variable: str, file: Path) -> str:
     """Without the newline at its end, which editors add."""
     try:
         password = file.read_text(encoding="utf-8").rstrip("\r\n")

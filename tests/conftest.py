@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, Engine, event
 
+from tests.label_studio import StudioServer, start_label_studio
 from tests.servers import Server, start_minio, start_postgres, start_redis
 
 
@@ -43,4 +44,11 @@ def minio_server() -> Iterator[Server]:
 def postgres_server() -> Iterator[Server]:
     """Shared: a test has a database of its own by `servers.fresh_database`."""
     with start_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def studio_server() -> Iterator[StudioServer]:
+    """Shared: a test makes a project of its own in it."""
+    with start_label_studio() as server:
         yield server

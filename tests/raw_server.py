@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -72,6 +73,24 @@ def read_request(connection: socket.socket) -> bytes:
 
 
 Serve = Callable[[Answer | bytes], Server]
+
+
+@contextmanager
+def start_servers() -> Iterator[Serve]:
+    """Gives what starts one; all are closed at the end."""
+    servers: list[Server] = []
+
+    def start(answer: Answer | bytes) -> Server:
+        server = Server(
+            (lambda connection: connection.sendall(answer)) if isinstance(answer, bytes) else answer
+        )
+        servers.append(server)
+        threading.Thread(target=server.accept, daemon=True).start()
+        return server
+
+    yield start
+    for server in servers:
+        server.close()
 
 
 def reply(body: bytes, *headers: str, status: str = "200 OK", length: int | None = None) -> bytes:

@@ -11,6 +11,7 @@ from traboule.commands import (
     doctor,
     drops,
     images,
+    labels,
     models,
     rebuild,
     run,
@@ -20,7 +21,7 @@ from traboule.commands import (
     summary,
 )
 
-RUN, LOOK, UPKEEP = "Run", "Look", "Upkeep"
+RUN, LOOK, LABEL, UPKEEP = "Run", "Look", "Label", "Upkeep"
 
 app = typer.Typer(
     help="City cameras in; stored, deduplicated, anonymised, detected images out.",
@@ -36,6 +37,7 @@ app.add_typer(drops.app, name="drops", rich_help_panel=LOOK)
 app.command("sheet", rich_help_panel=LOOK)(sheet.write)
 app.command("status", rich_help_panel=LOOK)(status.show_status)
 app.command("summary", rich_help_panel=LOOK)(summary.summarise)
+app.add_typer(labels.app, name="labels", rich_help_panel=LABEL)
 app.command("doctor", rich_help_panel=UPKEEP)(doctor.examine)
 app.add_typer(models.app, name="models", rich_help_panel=UPKEEP)
 app.command("rebuild-catalog", rich_help_panel=UPKEEP)(rebuild.rebuild_catalog)

@@ -26,6 +26,10 @@ class Commander(Protocol):
 
     def restore_drop(self, image_id: str) -> None: ...
 
+    def push_images(self, images: Sequence[str]) -> None:
+        """Detected images wait to be sent to Label Studio, or were sent."""
+        ...
+
 
 @dataclass(frozen=True)
 class Direct:
@@ -55,6 +59,12 @@ class Direct:
         from traboule.upkeep import open_maintenance
 
         restore_drop(open_maintenance(self.workspace), image_id)
+
+    def push_images(self, images: Sequence[str]) -> None:
+        from services.labeling.considering import ask_for
+        from traboule.labels.reaching import open_labeling
+
+        ask_for(open_labeling(self.workspace), images)
 
 
 def find_commander(workspace: Workspace) -> Commander:

@@ -42,6 +42,9 @@ ADVICE: Mapping[Mismatch, tuple[Literal["warn", "fail"], str]] = {
     Mismatch.WITHOUT_ROW: ("fail", "{rebuild}"),
     Mismatch.FRAME_LEFT: ("warn", "{mends_itself}"),
     Mismatch.ERASED_BUT_LEFT: ("fail", "delete it again: {traboule} images delete ID"),
+    Mismatch.ANNOTATION_MISSING: ("fail", "put it back from a backup; else {rebuild}"),
+    Mismatch.ANNOTATION_WITHOUT_ROW: ("fail", "{rebuild}"),
+    Mismatch.ANNOTATION_WITHOUT_IMAGE: ("warn", f"put its image back from a backup, or {FORGET}"),
     Mismatch.NOT_OURS: ("warn", "move it elsewhere: nothing here reads it"),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,15 @@ from pipeline.catalog.images import ImageFilter
 from pipeline.errors import UserError
 from pipeline.logs import start_logs
 from services.detection.settings import DetectionSettings
+from services.labeling.settings import LabelingSettings
 from services.simulation.city import City
 from services.simulation.server import serve
 from traboule.embedded import EmbeddedPipeline
 from traboule.equipment import equip
+from traboule.labels.connection import find_labeling
+from traboule.labels.image_service import ImageService
+from traboule.labels.state import read_state
+from traboule.labels.telling import tell_briefly
 from traboule.lineup import REFRESH_S, choose_cameras, save_simulated
 from traboule.live import Phase, make_display
 from traboule.printing import make_console
@@ -54,15 +59,21 @@ def run(data: Path | None, wanted: Wanted) -> Path:
 
 
 def _run_locked(workspace: Workspace, folder: Path, wanted: Wanted, console: Console) -> Path:
+    for_labeling = find_labeling(folder)
     lineup = choose_cameras(workspace, wanted.simulate)
     console.print(lineup.told, soft_wrap=True)
+    if for_labeling is not None:
+        told = f"Labeling: {for_labeling.url}, project {for_labeling.project!r}."
+        console.print(told, soft_wrap=True)
     equipment = equip(DetectionSettings(), console)
     console.print(equipment.describe(), soft_wrap=True)
     with serve(City(lineup.simulated, refresh_s=REFRESH_S)) as server:
         save_simulated(workspace, server, equipment.detectors)
         meter = Meter(workspace.catalog, utc_now)
         watch = Watch(meter, make_display(console, str(folder)))
-        lasted_s = _run_pipeline(workspace, watch, wanted.for_s)
+        pipeline = EmbeddedPipeline(workspace.settings, for_labeling)
+        with _showing_images(workspace, folder, for_labeling, pipeline):
+            lasted_s = _run_pipeline(pipeline, watch, wanted.for_s)
     summary = Summary(
         progress=meter.read(),
         lasted_s=lasted_s,
@@ -71,15 +82,29 @@ def _run_locked(workspace: Workspace, folder: Path, wanted: Wanted, console: Con
         data=folder,
     )
     print_summary(console, summary)
+    if (state := read_state(workspace)) is not None:
+        print_line(console, "Labeling", tell_briefly(state))
     sheet = make_sheet(workspace.catalog, workspace.store, ImageFilter(limit=None))
     path = write_sheet(sheet, folder / SHEET_NAME)
     print_line(console, "Contact sheet", str(path))
     return path
 
 
-def _run_pipeline(workspace: Workspace, watch: Watch, for_s: float | None) -> float:
+def _showing_images(
+    workspace: Workspace,
+    folder: Path,
+    for_labeling: LabelingSettings | None,
+    pipeline: EmbeddedPipeline,
+) -> AbstractContextManager[object]:
+    """To whoever labels them meanwhile."""
+    if for_labeling is None:
+        return nullcontext()
+    return ImageService(folder, for_labeling, workspace.store, pipeline.publish)
+
+
+def _run_pipeline(pipeline: EmbeddedPipeline, watch: Watch, for_s: float | None) -> float:
     """How long it polled, in seconds."""
-    with stop_asked() as stop, watch.display, EmbeddedPipeline(workspace.settings) as pipeline:
+    with stop_asked() as stop, watch.display, pipeline:
         began = time.monotonic()
         watch.until_time_is_up(stop, for_s)
         lasted_s = time.monotonic() - began

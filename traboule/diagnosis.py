@@ -20,6 +20,7 @@ from traboule.data_checks import (
     check_lifetimes,
     check_store,
 )
+from traboule.labeling_checks import check_labeling
 from traboule.machine_checks import (
     check_camera_host,
     check_clock,
@@ -46,6 +47,7 @@ EXAMINATIONS: tuple[Examination, ...] = (
     check_work,
     check_store,
     check_lifetimes,
+    check_labeling,
 )
 
 

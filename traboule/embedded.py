@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -14,11 +15,15 @@ from celery.worker import state as worker_state
 
 from pipeline.broker import Publish, make_app, make_worker, publisher
 from pipeline.logs import get_logger
+from pipeline.messages import Message
+from pipeline.routes import route_of
 from pipeline.settings import PipelineSettings
 from services.capture import tasks as capture
 from services.capture.settings import CaptureSettings
 from services.detection import tasks as detection
 from services.detection.settings import DetectionSettings
+from services.labeling import tasks as labeling
+from services.labeling.settings import LabelingSettings
 from services.maintenance import tasks as maintenance
 from services.maintenance.settings import MaintenanceSettings
 from services.maintenance.sweep import sweep
@@ -40,11 +45,15 @@ class Group:
 
 
 class EmbeddedPipeline:
-    """Runs between `with` and its end. Only one may run on a data folder: see workspace.locked."""
+    """Runs between `with` and its end. Only one may run on a data folder: see workspace.locked.
 
-    def __init__(self, settings: PipelineSettings) -> None:
+    `for_labeling` None: no Label Studio is connected, and there is no such group."""
+
+    def __init__(
+        self, settings: PipelineSettings, for_labeling: LabelingSettings | None = None
+    ) -> None:
         self._settings = settings
-        self._groups = make_groups(settings)
+        self._groups = make_groups(settings, for_labeling)
         self._threads: list[threading.Thread] = []
         self._beat: Any = None
 
@@ -61,6 +70,11 @@ class EmbeddedPipeline:
         )
         self._beat.start()
         return self
+
+    @property
+    def publish(self) -> Publish:
+        """For what comes from outside."""
+        return publisher(self._groups["maintenance"].app)
 
     def stop_polling(self) -> None:
         """No poll begins any more; those under way end, and what is stored is still detected."""
@@ -81,24 +95,44 @@ class EmbeddedPipeline:
                 log.error("worker did not stop in time", worker=thread.name)
 
 
-def make_groups(settings: PipelineSettings) -> dict[str, Group]:
+def make_groups(
+    settings: PipelineSettings, for_labeling: LabelingSettings | None = None
+) -> dict[str, Group]:
     """One app and worker per service, so that slow polls don't hold up ticks."""
+    groups: dict[str, Group] = {}
 
     def make(service: Any, own: Any, threads: int) -> Group:
         name = service.__name__.split(".")[1]
 
         def build(publish: Publish) -> Any:
-            return service.build_context(settings, own, publish)
+            return service.build_context(settings, own, publish_to(groups, publish))
 
         return Group(make_app(name, settings.broker_url, service.handlers, build), threads)
 
     for_capture, for_scheduler = CaptureSettings(), SchedulerSettings()
-    return {
+    groups |= {
         "scheduler": make(scheduler, for_scheduler, for_scheduler.threads),
         "maintenance": make(maintenance, MaintenanceSettings(), 1),
         "capture": make(capture, for_capture, for_capture.threads),
         "detection": make(detection, DetectionSettings(), os.cpu_count() or 1),
     }
+    if for_labeling is not None:
+        groups["labeling"] = make(labeling, for_labeling, 1)
+    schedule = groups["scheduler"].app.conf.beat_schedule
+    for name in [name for name in schedule if name.partition(".")[0] not in groups]:
+        del schedule[name]
+    return groups
+
+
+def publish_to(groups: Mapping[str, Group], publish: Publish) -> Publish:
+    """Of what nobody here would take, memory would fill."""
+
+    def publish_if_taken(message: Message) -> None:
+        route = route_of(type(message))
+        if route is not None and route.queue in groups:
+            publish(message)
+
+    return publish_if_taken
 
 
 def take_up(settings: PipelineSettings, app: Celery) -> None:

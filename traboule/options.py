@@ -54,6 +54,14 @@ def one_of(choices: type[Choice]) -> Callable[[str], Choice]:
     return parse
 
 
+def choose(choices: type[Choice], text: str, option: str) -> Choice:
+    """The same for a command that imports its choices only when it runs."""
+    try:
+        return one_of(choices)(text)
+    except typer.BadParameter as error:
+        raise typer.BadParameter(error.message, param_hint=option) from None
+
+
 DataOption = Annotated[
     Path | None,
     typer.Option(

@@ -48,6 +48,10 @@ def by_count(counts: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
 
 
+def count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 @dataclass(frozen=True)
 class Column:
     """`whole`: never wrapped, so that it can be copied; `wide`: for wide terminals alone."""

@@ -15,14 +15,23 @@ from pipeline.broker import Handlers, Publish, make_app, publisher
 from pipeline.cadence import utc_now
 from pipeline.catalog.cameras import camera_of
 from pipeline.catalog.drops import DropFilter
+from pipeline.catalog.labeling import TaskState
 from pipeline.errors import BrokerError, TransientError, UserError
-from pipeline.messages import DeleteImage, Message, RemoveCamera, RestoreDrop, SaveCamera
+from pipeline.messages import (
+    DeleteImage,
+    Message,
+    PushImages,
+    RemoveCamera,
+    RestoreDrop,
+    SaveCamera,
+)
 from pipeline.records import KEPT_STATES, Camera, ImageState
 from pipeline.routes import route_of
 from traboule.workspace import Workspace
 
 WAIT_S = 20.0
 LOOK_EVERY_S = 0.2
+IMAGES_PER_MESSAGE = 500
 
 
 def open_sender(broker_url: str) -> Publish:
@@ -70,6 +79,23 @@ class Sent:
             return row is not None and row.state in KEPT_STATES
 
         self._ask([RestoreDrop(image=image_id)], f"restore {image_id}", is_restored)
+
+    def push_images(self, images: Sequence[str]) -> None:
+        from traboule.labels.projects import find_project_key
+
+        project, tasks = find_project_key(self.workspace), self.workspace.catalog.labeling
+
+        began, taken = utc_now(), {TaskState.WAITING, TaskState.SENT}
+
+        def are_taken() -> bool:
+            rows = tasks.rows(project, images)
+            done = (row.state in taken or row.updated_at > began for row in rows.values())
+            return len(rows) == len(images) and all(done)
+
+        parts = range(0, len(images), IMAGES_PER_MESSAGE)
+        messages = [PushImages(images=tuple(images[n : n + IMAGES_PER_MESSAGE])) for n in parts]
+        if messages and not are_taken():
+            self._ask(messages, f"send {len(images)} images", are_taken)
 
     def _ask(self, messages: Sequence[Message], what: str, is_done: Callable[[], bool]) -> None:
         """Send the messages, all of them for one stage, and wait for what they bring about."""

@@ -19,6 +19,7 @@ from pipeline.records import Camera, ImageState
 from services.maintenance.settings import MaintenanceSettings
 from traboule.feed_status import FeedStatus, read_feeds
 from traboule.health import Health, Polling, failing_since, judge, measure_polling
+from traboule.labels.state import LabelingState, read_state
 from traboule.workspace import LOCK_NAME, Workspace
 
 STAGES = (
@@ -68,6 +69,7 @@ class Status:
     reasons: Mapping[str, Mapping[str, int]]
     frames_late: int | None
     frames_expire_at: datetime | None
+    labeling: LabelingState | None
 
 
 def read_status(workspace: Workspace, now: datetime) -> Status:
@@ -94,6 +96,7 @@ def read_status(workspace: Workspace, now: datetime) -> Status:
         },
         frames_late=late,
         frames_expire_at=first,
+        labeling=read_state(workspace),
     )
 
 

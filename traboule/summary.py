@@ -14,7 +14,7 @@ from rich.text import Text
 from pipeline.records import ImageState, Outcome
 from traboule.advice import Advice, advise
 from traboule.live import draw_table
-from traboule.printing import show
+from traboule.printing import count, show
 from traboule.progress import Progress
 
 
@@ -86,18 +86,14 @@ def _tell_waiting(progress: Progress, advice: Advice) -> str:
         ImageState.QUARANTINED: f"in quarantine ({list_them})",
     }
     return "; ".join(
-        f"{_count(progress.states[state], 'image')} {what}"
+        f"{count(progress.states[state], 'image')} {what}"
         for state, what in words.items()
         if progress.states.get(state)
     )
 
 
 def _tell_continued(summary: Summary) -> str:
-    told = f"{_count(summary.kept_before, 'image')} from earlier runs"
+    told = f"{count(summary.kept_before, 'image')} from earlier runs"
     if summary.finished:
         told += f", of which {summary.finished} had waited and are finished now"
     return told
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

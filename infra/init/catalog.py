@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import psycopg
 
 from infra.init.addresses import log_in_as, place_of, user_of
-from infra.init.grants import Connection, grant, make_roles, read_revision, set_passwords
+from infra.init.grants import ROLES, Connection, grant, make_roles, read_revision, set_passwords
 from infra.init.passwords import CATALOG_OWNER
 from infra.init.report import Report
 from infra.init.secrets_folder import SecretsFolder
@@ -65,11 +65,12 @@ def set_up_catalog(
         connection.close()
         return True
 
-    with _explained(), login.session as connection:
+    with explained(), login.session as connection:
         _migrate(connection, log_in_as(url, owner, login.password), report)
-        make_roles(connection, passwords, report)
+        known = {role: passwords[role] for role in ROLES}
+        make_roles(connection, known, report)
         grant(connection, report)
-        everybody = {**passwords, owner: folder.coming(CATALOG_OWNER)}
+        everybody = {**known, owner: folder.coming(CATALOG_OWNER)}
         set_passwords(connection, everybody, can_log_in, report)
 
 
@@ -86,7 +87,8 @@ def _migrate(connection: Connection, url: str, report: Report) -> None:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def explained() -> Iterator[None]:
+    """What goes wrong in there, as an error of ours."""
     try:
         yield
     except psycopg.Error as error:

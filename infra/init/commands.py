@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from infra.init.broker import load_users, log_in_to_broker, write_users
 from infra.init.catalog import log_in_to_catalog, set_up_catalog
+from infra.init.label_studio import set_up_label_studio
 from infra.init.object_store import log_in_to_store, make_buckets
 from infra.init.passwords import (
     PASSWORDS,
@@ -67,6 +68,7 @@ def _set_up(settings: InitSettings, folder: SecretsFolder, report: Report) -> No
     else:
         report.say("object store: its users are made elsewhere, and not looked at")
     set_up_catalog(settings.catalog_url, catalog, passwords, folder, report)
+    set_up_label_studio(settings.catalog_url, folder, report)
     promote_all(folder, report)
     if settings.manage_object_store_users:
         take_up_owner(store, folder, report)

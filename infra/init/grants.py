@@ -13,6 +13,7 @@ from infra.init.rights import ALL_OF_A_TABLE, RIGHTS, SCHEMA, Rights
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Grant = tuple[str, str]  # a table or sequence, and a privilege
+ROLES = tuple(user for user, rights in RIGHTS.items() if rights.tables)  # who comes in here
 
 _READ = """
     SELECT relname, lower(privilege_type) FROM pg_class, aclexplode(relacl)
@@ -46,7 +47,7 @@ def make_roles(connection: Connection, passwords: Mapping[str, str], report: Rep
     there = {name for (name,) in rows}
     for role in (role for role in passwords if role not in there):
         verb = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
-        _say_password(connection, verb, role, passwords[role])
+        say_password(connection, verb, role, passwords[role])
         report.did(f"catalog: role {role} made")
     _let_connect(connection, report)
 
@@ -60,15 +61,15 @@ def set_passwords(
     """Where a role does not know its password, it is given it."""
     for role, password in passwords.items():
         if not can_log_in(role, password):
-            _say_password(connection, sql.SQL("ALTER ROLE {} PASSWORD {}"), role, password)
+            say_password(connection, sql.SQL("ALTER ROLE {} PASSWORD {}"), role, password)
             report.did(f"catalog: password of {role} changed")
 
 
 def grant(connection: Connection, report: Report) -> None:
     """Each role's privileges, in one transaction: nobody is without rights for a moment."""
     sequences: dict[str, str] = dict(connection.execute(_SEQUENCES).fetchall())
-    for role, rights in RIGHTS.items():
-        wanted = wanted_grants(rights, sequences)
+    for role in ROLES:
+        wanted = wanted_grants(RIGHTS[role], sequences)
         found = set(connection.execute(_READ, (role,)).fetchall())
         if found == wanted:
             continue
@@ -113,12 +114,12 @@ def _let_connect(connection: Connection, report: Report) -> None:
     if _EVERYBODY in connecting:
         connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
         report.did("catalog: closed to everybody else")
-    for role in sorted(RIGHTS.keys() - connecting):
+    for role in sorted(set(ROLES) - connecting):
         grantee = sql.Identifier(role)
         connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, grantee))
 
 
-def _say_password(connection: Connection, statement: sql.SQL, role: str, password: str) -> None:
+def say_password(connection: Connection, statement: sql.SQL, role: str, password: str) -> None:
     """As a SCRAM verifier: the server's log shows statements that fail."""
     verifier = connection.pgconn.encrypt_password(
         password.encode(), role.encode(), b"scram-sha-256"

@@ -6,6 +6,9 @@ broker/health_password     the health check's
 object-store/root_password the store's owner
 catalog/password           the catalog's owner
 init/broker_password       init's own on the broker
+label-studio/…             admin_password and token: its administrator's; secret_key: it signs by it
+labeling/…                 webhook_secret, backend_password: what Label Studio is to say to it;
+                           label_studio_…: copies of what it must know of Label Studio's
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ STORE_OWNER = "object-store/root_password"
 CATALOG_OWNER = "catalog/password"
 BROKER_OWNER = "init/broker_password"
 BROKER_HEALTH = "broker/health_password"
+LABEL_STUDIO = "label-studio"
+LABEL_STUDIO_PASSWORD = "label-studio/admin_password"
+LABEL_STUDIO_TOKEN = "label-studio/token"  # 40 characters at most
 
 
 def password_of(service: str) -> str:
@@ -32,7 +38,18 @@ PASSWORDS = (
     STORE_OWNER,
     CATALOG_OWNER,
     BROKER_OWNER,
+    LABEL_STUDIO_PASSWORD,
+    LABEL_STUDIO_TOKEN,
+    "label-studio/secret_key",
+    "labeling/webhook_secret",
+    "labeling/backend_password",
 )
+# A folder is mounted by one consumer alone: what a second one needs lies in its own as well.
+COPIES = {
+    "labeling/label_studio_password": password_of(LABEL_STUDIO),  # for the storage it sets up there
+    "labeling/label_studio_token": LABEL_STUDIO_TOKEN,
+    "ml-backend/backend_password": "labeling/backend_password",  # what it is to be asked with
+}
 
 
 def make_missing(folder: SecretsFolder, report: Report) -> None:
@@ -42,6 +59,7 @@ def make_missing(folder: SecretsFolder, report: Report) -> None:
         if folder.read(name) is None:
             folder.write(name, make_password())
             report.did(f"secrets: {name} made")
+    copy_shared(folder, report)
 
 
 def stage_new(folder: SecretsFolder, names: tuple[str, ...], report: Report) -> None:
@@ -57,6 +75,16 @@ def promote_all(folder: SecretsFolder, report: Report) -> None:
         # The object store goes on with its former one until it has read the file again.
         if folder.promote(name, keep_old=name == STORE_OWNER):
             report.did(f"secrets: {name} changed")
+    copy_shared(folder, report)
+
+
+def copy_shared(folder: SecretsFolder, report: Report) -> None:
+    """Swarm mounts a secret for as many as need it, and no copies."""
+    for copy, original in COPIES.items():
+        secret = folder.get(original)
+        if folder.is_ours(copy) and folder.read(copy) != secret:
+            folder.write(copy, secret)
+            report.did(f"secrets: {copy} written")
 
 
 def make_password() -> str:

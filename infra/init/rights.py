@@ -33,6 +33,9 @@ TABLES = (
     "drops",
     "counters",
     "tombstones",
+    "labeling_tasks",
+    "labeling_projects",
+    "annotations",
 )
 SCHEMA = "alembic_version"  # read by everybody: which revision the schema is at
 
@@ -86,12 +89,28 @@ RIGHTS: Mapping[str, Rights] = {
             "image_labels": "select insert update delete",
         },
     ),
+    "labeling": Rights(
+        buckets={
+            "images": "get",
+            "detections": "get",
+            "tombstones": "get",
+            "annotations": "list get put",
+        },
+        tables={
+            "images": "select",
+            "image_labels": "select",
+            "labeling_tasks": "select insert update delete",  # of what was erased over there
+            "labeling_projects": "select insert update",
+            "annotations": "select insert update",
+        },
+    ),
     "maintenance": Rights(
         buckets={
             "raw": "list get put delete",  # puts what is restored
             "images": "delete",
             "detections": "get delete",
             "tombstones": "list get put",
+            "annotations": "list delete",
         },
         tables={
             "images": "select insert update delete",  # takes up a frame without a row
@@ -99,6 +118,8 @@ RIGHTS: Mapping[str, Rights] = {
             "drops": "select insert update delete",
             "counters": "select insert update",
             "tombstones": "select insert update",
+            "labeling_tasks": "select update delete",  # what is to be erased over there
+            "annotations": "select delete",
         },
     ),
     # A person's commands. What changes anything goes to its stage as a message.
@@ -109,7 +130,7 @@ RIGHTS: Mapping[str, Rights] = {
             "detections": "list get",
             "sources": "list get",
             "tombstones": "list get",
-            "annotations": "list",
+            "annotations": "list get",
             "datasets": "list",
             "models": "list",
         },
@@ -121,4 +142,9 @@ RIGHTS: Mapping[str, Rights] = {
         buckets=dict.fromkeys(BUCKETS, ALL_OF_A_BUCKET),
         tables=dict.fromkeys(TABLES, ALL_OF_A_TABLE),
     ),
+    # Detection once more, asked by Label Studio: it looks at an image, and keeps nothing.
+    "ml-backend": Rights(buckets={"images": "get"}),
+    # No service of ours: Label Studio shows images to those who label them, and changes nothing.
+    # In the catalog's server it has a database of its own: see label_studio.py.
+    "label-studio": Rights(buckets={"images": "list get"}),
 }

@@ -10,18 +10,21 @@ from pathlib import Path
 from sqlalchemy import Engine, inspect, make_url, text
 from sqlalchemy.orm import Session
 
+from pipeline.catalog.annotations import Annotations
 from pipeline.catalog.cameras import Cameras
 from pipeline.catalog.counters import Counters
 from pipeline.catalog.drops import Drops
 from pipeline.catalog.engine import Transactions, make_engine
 from pipeline.catalog.feeds import Feeds
 from pipeline.catalog.images import Images
+from pipeline.catalog.labeling import LabelingTasks
+from pipeline.catalog.labeling_projects import LabelingProjects
 from pipeline.catalog.slots import Slots
 from pipeline.catalog.tombstones import Tombstones
 from pipeline.catalog.work import Work
 from pipeline.errors import CatalogError, PipelineError, UserError
 
-NEWEST = "0002"  # revision of the schema
+NEWEST = "0003"  # revision of the schema
 
 _NEWER = "it was made by a newer Traboule: use that one"
 _MIGRATION_LOCK = 5_170_523  # any number that nobody else uses
@@ -38,6 +41,9 @@ class Catalog:
     drops: Drops
     counters: Counters
     tombstones: Tombstones
+    labeling: LabelingTasks
+    labeling_projects: LabelingProjects
+    annotations: Annotations
 
     def close(self) -> None:
         self.engine.dispose()
@@ -77,6 +83,9 @@ def assemble(transactions: Transactions) -> Catalog:
         drops=Drops(transactions),
         counters=Counters(transactions),
         tombstones=Tombstones(transactions),
+        labeling=LabelingTasks(transactions),
+        labeling_projects=LabelingProjects(transactions),
+        annotations=Annotations(transactions),
     )
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import delete, exists, func, or_, text, update
+from sqlalchemy import delete, exists, func, or_, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from pipeline.catalog.catalog import Catalog, assemble, open_catalog
 from pipeline.catalog.engine import Transactions, make_engine, translated
 from pipeline.catalog.tables import (
+    AnnotationRow,
     CameraRow,
     DropRow,
     HostSlotRow,
     ImageLabelRow,
     ImageRow,
+    LabelingProjectRow,
+    LabelingTaskRow,
     Table,
     TombstoneRow,
 )
@@ -30,6 +33,9 @@ _LOCKED: tuple[type[Table], ...] = (
     ImageLabelRow,
     DropRow,
     TombstoneRow,
+    LabelingProjectRow,
+    LabelingTaskRow,
+    AnnotationRow,
 )
 _READER = "cli"  # may look on
 _ASIDE = "aside:"  # before the id and the SHA-256 of an image's row that makes room for the store's
@@ -42,7 +48,8 @@ def renewed(url: str) -> Iterator[Catalog]:
     old one until the end, and cannot write meanwhile.
 
     What lives in the catalog alone stays: cameras' turns, feeds, counters, drops that cannot be
-    restored, and expired images' rows, unless the store has another by their id or bytes.
+    restored, labeling tasks, and expired images' rows, unless the store has another by their id or
+    bytes. What people said in Label Studio is followed anew from the start.
     UserError while anybody else is connected who writes.
     """
     open_catalog(url).close()  # whether its schema is ours
@@ -92,12 +99,14 @@ def _make_room(session: Session) -> None:
         delete(TombstoneRow),
         delete(DropRow).where(waiting),  # of what lies in raw/dropped/
         update(HostSlotRow).values(token=None, until=None),
+        delete(AnnotationRow),
+        update(LabelingProjectRow).values(followed_to=None, compared_at=None),
     ):
         session.execute(statement, execution_options=_IN_BULK)
 
 
 def _put_back(session: Session) -> None:
-    """Expired images' rows, but for those whose place was taken."""
+    """Expired images' rows, but for those whose place was taken; and no task of an erased image."""
     image_id = func.substr(ImageRow.id, len(_ASIDE) + 1)
     sha256 = func.substr(ImageRow.sha256_received, len(_ASIDE) + 1)
     set_aside = ImageRow.id.startswith(_ASIDE)
@@ -113,5 +122,6 @@ def _put_back(session: Session) -> None:
     for statement in (
         delete(ImageRow).where(set_aside, or_(*taken)),
         update(ImageRow).where(set_aside).values(id=image_id, sha256_received=sha256),
+        delete(LabelingTaskRow).where(LabelingTaskRow.image_id.in_(select(TombstoneRow.id))),
     ):
         session.execute(statement, execution_options=_IN_BULK)

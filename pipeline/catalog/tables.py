@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
@@ -176,8 +176,17 @@ class LabelingTaskRow(Table):
     __tablename__ = "labeling_tasks"
     __table_args__ = (
         UniqueConstraint("project", "task_id"),
-        Index("labeling_tasks_by_state", "project", "state", "rank"),
-        Index("labeling_tasks_by_day", "project", "source", "day"),
+        Index("labeling_tasks_by_state", "project", "state", "asked", "rank", "image_id"),
+        Index("labeling_tasks_by_day", "project", "state", "source", "day", "rank", "image_id"),
+        Index(
+            "labeling_tasks_by_claim",
+            "project",
+            "claim_token",
+            # Of the few that are claimed alone: else a search for what is free would go by it.
+            sqlite_where=text("claim_token IS NOT NULL"),
+            postgresql_where=text("claim_token IS NOT NULL"),
+        ),
+        Index("labeling_tasks_by_image", "image_id"),
     )
 
     project: Mapped[str] = mapped_column(primary_key=True)
@@ -185,6 +194,7 @@ class LabelingTaskRow(Table):
     source: Mapped[str]
     day: Mapped[str]  # of its capture, as in a key: a quota is per source and day
     state: Mapped[str]  # labeling.TaskState
+    asked: Mapped[bool] = mapped_column(default=False)  # by a person: first, and beyond the quota
     rank: Mapped[float] = mapped_column(default=0)  # the lowest goes first
     reason: Mapped[str] = mapped_column(default="")  # why it was sent, left out, or failed
     claim_token: Mapped[str | None]
@@ -198,7 +208,10 @@ class AnnotationRow(Table):
     """The newest revision of what one person said of one image."""
 
     __tablename__ = "annotations"
-    __table_args__ = (Index("annotations_by_image", "image_id"),)
+    __table_args__ = (
+        Index("annotations_by_image", "image_id"),
+        Index("annotations_by_task", "project", "task_id"),
+    )
 
     project: Mapped[str] = mapped_column(primary_key=True)
     annotation: Mapped[str] = mapped_column(primary_key=True)  # its number there

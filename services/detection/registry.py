@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from services.detection.detector import Detector
 from services.detection.haar import HaarCascade
 from services.detection.models import FoundModel, find_model
 from services.detection.motion import MovingObject
+from services.detection.settings import DetectionSettings
 from services.detection.yolox import YoloxNano
 from services.detection.yunet import YuNet
 
@@ -39,3 +41,17 @@ def build_detectors(
         return find_model(name, models_dir, cache)
 
     return {name: FACTORIES[name](find) for name in dict.fromkeys(names)}
+
+
+def keep_detectors(settings: DetectionSettings) -> Callable[[Sequence[str]], Sequence[Detector]]:
+    """Gives detectors by name, each loaded once per process; one that was missing is tried anew."""
+    loaded: dict[str, Detector] = {}
+    lock = threading.Lock()
+
+    def give(names: Sequence[str]) -> Sequence[Detector]:
+        with lock:
+            missing = [name for name in names if name not in loaded]
+            loaded.update(build_detectors(missing, settings.models_dir, settings.models_cache))
+            return [loaded[name] for name in names]
+
+    return give

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from pipeline.broker import Handlers, Publish
@@ -13,9 +11,8 @@ from pipeline.messages import ImageStored
 from pipeline.settings import PipelineSettings
 from pipeline.storage import open_store
 from services.detection import processing
-from services.detection.detector import Detector
 from services.detection.processing import DetectionContext
-from services.detection.registry import build_detectors
+from services.detection.registry import keep_detectors
 from services.detection.settings import DetectionSettings
 from services.detection.supply import supply_models
 
@@ -49,17 +46,3 @@ def prepare(shared: PipelineSettings, settings: DetectionSettings) -> None:
 
     if settings.pull_models:
         supply_models(settings, announce_awaiting)
-
-
-def keep_detectors(settings: DetectionSettings) -> Callable[[Sequence[str]], Sequence[Detector]]:
-    """Gives detectors by name, each loaded once per process; one that was missing is tried anew."""
-    loaded: dict[str, Detector] = {}
-    lock = threading.Lock()
-
-    def give(names: Sequence[str]) -> Sequence[Detector]:
-        with lock:
-            missing = [name for name in names if name not in loaded]
-            loaded.update(build_detectors(missing, settings.models_dir, settings.models_cache))
-            return [loaded[name] for name in names]
-
-    return give

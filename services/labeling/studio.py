@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-IMAGE_ID = "image_id"
+from pipeline.labels.interface import IMAGE_ID as IMAGE_ID
+
 MAX_TASKS_PER_REQUEST = 250
 
 
@@ -65,6 +66,10 @@ class Studio(Protocol):
     @property
     def url(self) -> str: ...
 
+    def close(self) -> None:
+        """Its connections end."""
+        ...
+
     def version(self) -> str: ...
 
     def find_projects(self, title: str) -> Sequence[StudioProject]: ...
@@ -98,8 +103,21 @@ class Studio(Protocol):
         """Every task and its image's id, without annotations."""
         ...
 
+    def delete_tasks(self, task_ids: Sequence[int]) -> None:
+        """With their annotations; some may be gone already."""
+        ...
+
+    def add_prediction(self, task_id: int, prediction: StudioPrediction) -> None:
+        """Beside those that the task has already, whatever their versions."""
+        ...
+
     def upload(self, project_id: int, name: str, data: bytes) -> str:
         """Give Label Studio a copy of an image; the address for a task's data."""
+        ...
+
+    def delete_copies(self, project_id: int, names: Sequence[str]) -> Sequence[str]:
+        """What was uploaded by these names can be fetched no more; its addresses. Label Studio
+        keeps the files among its own: no request deletes them."""
         ...
 
     def ensure_webhook(self, project_id: int, url: str, headers: Mapping[str, str]) -> None: ...

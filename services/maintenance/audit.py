@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,6 +12,13 @@ from pipeline.catalog import Catalog
 from pipeline.catalog.images import ImageFilter
 from pipeline.records import ImageState
 from pipeline.storage import ObjectStore
+from services.maintenance.listing import (
+    Listed,
+    ListedAnnotations,
+    Revision,
+    list_annotations,
+    list_ids,
+)
 
 _IN_RAW = (ImageState.STORED, ImageState.AWAITING_MODEL, ImageState.QUARANTINED)
 
@@ -29,6 +37,9 @@ class Mismatch(StrEnum):
     WITHOUT_ROW = "in the object store, but not in the catalog"
     FRAME_LEFT = "detected, but its frame is still in raw/"
     ERASED_BUT_LEFT = "erased, but not all of it"
+    ANNOTATION_MISSING = "annotated, but what was said last is gone from annotations/"
+    ANNOTATION_WITHOUT_ROW = "annotated, but the catalog does not show what was said last"
+    ANNOTATION_WITHOUT_IMAGE = "annotated, but there is no such image"
     NOT_OURS = "an object whose name is no image's"
 
 
@@ -52,31 +63,24 @@ class Audit:
         return Audit(later.counts, {kind: ids for kind, ids in both.items() if ids})
 
 
-@dataclass(frozen=True)
-class _Listed:
-    """The ids below one prefix: with bytes, with a mark, and the keys that are no image's."""
-
-    bytes_of: frozenset[str]
-    marks_of: frozenset[str]
-    others: frozenset[str]
-
-    @property
-    def ids(self) -> frozenset[str]:
-        return self.bytes_of | self.marks_of
-
-
 def audit(catalog: Catalog, store: ObjectStore) -> Audit:
     """Raises TransientError when the catalog or the store does not answer."""
-    frames, dropped = _list_ids(store, keys.FRAMES), _list_ids(store, keys.DROPPED)
-    detections, images = _list_ids(store, keys.DETECTIONS), _list_ids(store, keys.IMAGES)
+    frames, dropped = list_ids(store, keys.FRAMES), list_ids(store, keys.DROPPED)
+    detections, images = list_ids(store, keys.DETECTIONS), list_ids(store, keys.IMAGES)
     erased = {keys.image_of(entry.key) for entry in store.list(keys.TOMBSTONES)}
-    done = _Listed(images.bytes_of, detections.marks_of, images.others | detections.others)
+    done = Listed(images.bytes_of, detections.marks_of, images.others | detections.others)
     rows = {row.id: row.state for row in catalog.images.search(ImageFilter(limit=None))}
+    said, shown = list_annotations(store), set(catalog.annotations.revisions())
+    known = done.ids | frames.ids | dropped.ids | set(rows)
+    spoken_of = {image for image, _ in said.revisions | shown}
+    left = known | spoken_of | catalog.labeling.with_row(erased)
     found = {
         **_audit_rows(rows, done, frames, dropped),
         **_audit_objects(rows, done, frames, dropped),
-        Mismatch.ERASED_BUT_LEFT: erased & (done.ids | frames.ids | dropped.ids | set(rows)),
-        Mismatch.NOT_OURS: done.others | frames.others | dropped.others,
+        **_audit_annotations(said, shown),
+        Mismatch.ANNOTATION_WITHOUT_IMAGE: spoken_of - known - erased,
+        Mismatch.ERASED_BUT_LEFT: erased & left,
+        Mismatch.NOT_OURS: done.others | frames.others | dropped.others | said.others,
     }
     counts = {
         keys.FRAMES: len(frames.ids),
@@ -84,13 +88,14 @@ def audit(catalog: Catalog, store: ObjectStore) -> Audit:
         keys.IMAGES: len(done.bytes_of),
         keys.DETECTIONS: len(done.marks_of),
         keys.TOMBSTONES: len(erased),
+        keys.ANNOTATIONS: len(said.revisions),
         **{state.value: sum(one == state for one in rows.values()) for state in ImageState},
     }
     return Audit(counts, {kind: tuple(sorted(ids)) for kind, ids in found.items() if ids})
 
 
 def _audit_rows(
-    rows: Mapping[str, str], done: _Listed, frames: _Listed, dropped: _Listed
+    rows: Mapping[str, str], done: Listed, frames: Listed, dropped: Listed
 ) -> dict[Mismatch, Iterable[str]]:
     """What a row promises, and the store has not."""
     detected = _in_state(rows, ImageState.DETECTED)
@@ -106,7 +111,7 @@ def _audit_rows(
 
 
 def _audit_objects(
-    rows: Mapping[str, str], done: _Listed, frames: _Listed, dropped: _Listed
+    rows: Mapping[str, str], done: Listed, frames: Listed, dropped: Listed
 ) -> dict[Mismatch, Iterable[str]]:
     """What lies in the store without its mark, its bytes or its row."""
     storing = _in_state(rows, ImageState.STORING)  # its mark comes next
@@ -121,18 +126,16 @@ def _audit_objects(
     }
 
 
+def _audit_annotations(
+    said: ListedAnnotations, shown: AbstractSet[Revision]
+) -> dict[Mismatch, Iterable[str]]:
+    """A row shows the newest revision of its annotation; of an image's annotations, one has the
+    newest of them all."""
+    return {
+        Mismatch.ANNOTATION_MISSING: {image for image, _ in shown - said.revisions},
+        Mismatch.ANNOTATION_WITHOUT_ROW: {image for image, _ in said.newest - shown},
+    }
+
+
 def _in_state(rows: Mapping[str, str], *states: ImageState) -> set[str]:
     return {image for image, state in rows.items() if state in states}
-
-
-def _list_ids(store: ObjectStore, prefix: str) -> _Listed:
-    with_bytes, with_mark, others = set(), set(), set()
-    for entry in store.list(prefix):
-        image = keys.image_of(entry.key)
-        if not keys.is_image_id(image):
-            others.add(entry.key)
-        elif entry.key.endswith(".json"):
-            with_mark.add(image)
-        else:
-            with_bytes.add(image)
-    return _Listed(frozenset(with_bytes), frozenset(with_mark), frozenset(others))

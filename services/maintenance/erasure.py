@@ -33,8 +33,8 @@ def delete_image(context: MaintenanceContext, image_id: str, reason: str = "") -
     )
     put_json(context.store, keys.tombstone(image_id), tombstone.model_dump_json(indent=1))
     _note(context, tombstone)
-    _remove(context, image_id)
-    log.info("erased", image=image_id)
+    said, to_delete = _remove(context, image_id)
+    log.info("erased", image=image_id, annotations=said, labeling_tasks_to_delete=to_delete)
 
 
 def _identify(context: MaintenanceContext, image_id: str) -> tuple[str, str] | None:
@@ -51,6 +51,8 @@ def _identify(context: MaintenanceContext, image_id: str) -> tuple[str, str] | N
         with suppress(ObjectMissing, ValidationError):
             found: Provenance | Tombstone = read(context.store.get(key).data)
             return found.source, found.sha256_received
+    if any(context.store.list(keys.annotations_folder(image_id))):
+        return keys.source_of(image_id), ""  # all else is gone: nobody knows its bytes
     return None
 
 
@@ -73,7 +75,15 @@ def _note(context: MaintenanceContext, tombstone: Tombstone) -> None:
     context.catalog.tombstones.add(tombstone, repeat_until=context.clock() + repeated)
 
 
-def _remove(context: MaintenanceContext, image_id: str) -> None:
+def _remove(context: MaintenanceContext, image_id: str) -> tuple[int, int]:
+    """How many revisions of annotations it had; how many labeling tasks are for labeling to delete
+    in Label Studio."""
     for key in keys.every_object(image_id):
         context.store.delete(key)
+    said = [entry.key for entry in context.store.list(keys.annotations_folder(image_id))]
+    for key in said:
+        context.store.delete(key)
+    context.catalog.annotations.forget_image(image_id)
+    to_delete = context.catalog.labeling.erase_image(image_id, context.clock())
     context.catalog.images.remove(image_id)
+    return len(said), to_delete

@@ -1,7 +1,8 @@
 """The catalog made anew from the object store, which is the truth.
 
 Precedence: tombstone, detections, frame, dropped; of two marks for one pair of source and bytes,
-the lowest id wins.
+the lowest id wins. Annotations have the row of their newest revision, and their images the labeling
+task that it came from; a task without any is found again by comparing with Label Studio.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pipeline import keys
+from pipeline.annotations import Annotation
 from pipeline.cadence import first_due
 from pipeline.catalog import Catalog
 from pipeline.catalog.images import Found, NewImage
@@ -29,6 +31,7 @@ class Rebuilt:
     detected: int = 0
     stored: int = 0
     dropped: int = 0
+    annotations: int = 0
     ignored: int = 0
 
 
@@ -43,9 +46,11 @@ def rebuild_catalog(
         (keys.DETECTIONS, filling.take_detections),
         (keys.FRAMES, filling.take_frame),
         (keys.DROPPED, filling.take_dropped),
+        (keys.ANNOTATIONS, filling.take_annotation),
     ):
         for data in _read(store, prefix, progress):
             take(data)
+    filling.rebuilt.annotations = sum(catalog.annotations.count_by_status().values())
     return filling.rebuilt
 
 
@@ -56,6 +61,7 @@ class _Filling:
         self.rebuilt = Rebuilt()
         self._catalog, self._now = catalog, now
         self._erased: set[tuple[str, str]] = set()
+        self._erased_ids: set[str] = set()
 
     def take_camera(self, data: bytes) -> None:
         camera = Camera.model_validate_json(data)
@@ -66,6 +72,7 @@ class _Filling:
         tombstone = Tombstone.model_validate_json(data)
         self._catalog.tombstones.add(tombstone, repeat_until=self._now)
         self._erased.add((tombstone.source, tombstone.sha256_received))
+        self._erased_ids.add(tombstone.id)
         self.rebuilt.tombstones += 1
 
     def take_detections(self, data: bytes) -> None:
@@ -85,6 +92,17 @@ class _Filling:
         provenance = Provenance.model_validate_json(data)
         if self._begins(provenance):
             self.rebuilt.dropped += mark_dropped(self._catalog, provenance)
+
+    def take_annotation(self, data: bytes) -> None:
+        annotation = Annotation.model_validate_json(data)
+        image, origin = annotation.image, annotation.origin
+        if image in self._erased_ids or not keys.is_image_id(image):
+            self.rebuilt.ignored += 1
+            return
+        self._catalog.annotations.record(annotation)
+        if origin.task is not None:
+            about = image, keys.source_of(image), keys.day_of(image)
+            self._catalog.labeling.adopt(origin.project, *about, origin.task, self._now)
 
     def _begins(self, provenance: Provenance) -> bool:
         """Whether the pair of source and bytes is this image's, and has no row yet."""

@@ -10,6 +10,7 @@ from pipeline.messages import Message
 from pipeline.routes import BEATS, ROUTES, SENDERS, WITHOUT_CONSUMER, route_of
 from services.capture import tasks as capture
 from services.detection import tasks as detection
+from services.labeling import tasks as labeling
 from services.maintenance import tasks as maintenance
 from services.scheduler import tasks as scheduler
 
@@ -18,6 +19,7 @@ HANDLERS: dict[str, Handlers[Any]] = {
     "capture": capture.handlers,
     "detection": detection.handlers,
     "maintenance": maintenance.handlers,
+    "labeling": labeling.handlers,
 }
 
 

@@ -16,6 +16,7 @@ COMPOSE_FILE = ROOT / "docker-compose.yml"
 BASE_IMAGES = (
     os.environ.get("BROKER_IMAGE", "redis:8-trixie"),
     os.environ.get("CATALOG_IMAGE", "postgres:17-trixie"),
+    os.environ.get("LABEL_STUDIO_IMAGE", "heartexlabs/label-studio:1.23.2"),
 )
 BUILT_FROM = ("python:3.13-slim-trixie", "golang:1-trixie")
 OLDEST_COMPOSE = (2, 26)

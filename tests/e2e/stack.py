@@ -49,6 +49,7 @@ class Stack:
     )
     engine: Any = field(default_factory=lambda: docker.from_env(timeout=120))
     console_port: int = field(default_factory=lambda: _free_port())
+    label_studio_port: int = field(default_factory=lambda: _free_port())
 
     def up(self, *arguments: str, profile: str = "simulation") -> Ran:
         """Start what is not running, and wait until all is healthy."""
@@ -75,12 +76,21 @@ class Stack:
     def compose(self, *arguments: str, check: bool = True) -> Ran:
         files = [part for file in (COMPOSE_FILE, *self.overrides) for part in ("--file", str(file))]
         command = ["docker", "compose", "--progress", "plain", "--project-name", self.project]
-        own = {"OBJECT_STORE_CONSOLE_PORT": str(self.console_port), **self.environment}
         ran = _run(
-            [*command, "--project-directory", str(ROOT), *files, *arguments], {**os.environ, **own}
+            [*command, "--project-directory", str(ROOT), *files, *arguments],
+            {**os.environ, **self.own_environment},
         )
         assert not check or ran.status == 0, f"{' '.join(arguments)}: {ran} {self.states()}"
         return ran
+
+    @property
+    def own_environment(self) -> dict[str, str]:
+        """Ports that nobody else has, and what its test says."""
+        ports = {
+            "OBJECT_STORE_CONSOLE_PORT": str(self.console_port),
+            "LABEL_STUDIO_PORT": str(self.label_studio_port),
+        }
+        return {**ports, **self.environment}
 
     def states(self) -> dict[str, str]:
         """Container to how the engine describes it, for whoever wonders what went wrong."""

@@ -11,16 +11,19 @@ import pytest
 from pipeline import keys
 from tests.e2e.execution import DETECT, ExecutionLog, begins_by_image, kept_images, read_lines
 from tests.e2e.happening import health
+from tests.e2e.label_studio import LabelStudio
 from tests.e2e.stack import Stack, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]  # building images, the first time
 
-SERVERS = ("broker", "object-store", "catalog")
-WORKERS = ("scheduler", "capture", "detection", "maintenance")
+SERVERS = ("broker", "object-store", "catalog", "label-studio")
+WORKERS = ("scheduler", "capture", "detection", "maintenance", "labeling", "ml-backend")
 ONCE = ("secrets", "init")
 CAMERAS = {"sim-1", "sim-2", "sim-3", "sim-4"}
 IMAGES_WITHIN_S = 120.0
 OBEYED_WITHIN_S = 30.0
+LABELLED_WITHIN_S = 180.0  # the first contact, a pause of a minute where it came too early, a push
+COMES_BACK_WITHIN_S = 60.0
 NOTHING_TO_DO = "nothing to do"
 
 
@@ -115,6 +118,38 @@ def test_scaled_services_share_the_work(stack: Stack) -> None:
         assert len(set(kept)) == len(kept)
     finally:
         stack.up("--scale", "detection=1", "--scale", "capture=1")
+
+
+def test_images_are_labelled_in_label_studio_and_come_back(stack: Stack) -> None:
+    studio = LabelStudio(stack)
+    wait_until(lambda: tasks(studio), LABELLED_WITHIN_S, "a labeling task")
+    task = tasks(studio)[0]
+    shown = studio.fetch("GET", task["data"]["image"].removeprefix(studio.url))
+    assert (shown.status_code, shown.headers["Content-Type"]) == (200, "image/jpeg")
+    image = task["data"]["image_id"]
+    assert shown.content == stack.store().get(keys.stored_image(image)).data
+    studio.ask("POST", f"/api/tasks/{task['id']}/annotations/", {"result": []}, expected=201)
+    prefix = f"{keys.ANNOTATIONS}{image}/"
+    wait_until(lambda: list(stack.store().list(prefix)), COMES_BACK_WITHIN_S, "the annotation")
+
+
+def test_label_studio_may_ask_labeling_and_not_itself(stack: Stack) -> None:
+    """Our webhook is there; what is on loopback stays refused."""
+    studio = LabelStudio(stack)
+    wait_until(lambda: tasks(studio), LABELLED_WITHIN_S, "a labeling task")
+    (ours,) = studio.ask("GET", "/api/webhooks/")
+    assert ours["url"] == "http://labeling.internal:8300/webhook"
+    refused = {"url": "http://127.0.0.1:8080/", "send_payload": True}
+    studio.ask("POST", "/api/webhooks/", refused, expected=403)
+
+
+def tasks(studio: LabelStudio) -> list[dict[str, Any]]:
+    """Of the project that labeling made, with all that is known of each."""
+    projects = studio.ask("GET", "/api/projects?title=Traboule")["results"]
+    if not projects:
+        return []
+    path = f"/api/tasks?project={projects[0]['id']}&fields=all"
+    return list(studio.ask("GET", path)["tasks"])
 
 
 def test_down_then_up_continues(stack: Stack) -> None:

@@ -16,7 +16,10 @@ from tests.e2e.table import SIZES
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]  # the first build takes minutes
 
 VERSION = os.environ.get("TRABOULE_VERSION", "local")
-SERVICES = ("scheduler", "capture", "detection", "maintenance", "simulation", "init", "cli")
+SERVICES = (
+    *("scheduler", "capture", "detection", "maintenance", "labeling"),
+    *("simulation", "init", "cli"),
+)
 OWN = (*SERVICES, "object-store")
 CAPTURE_MAX_BYTES = 560_000_000
 INFERENCE = ("onnxruntime", "cv2", "torch", "tensorflow")
@@ -56,8 +59,11 @@ def look_into(engine: Any, service: str) -> tuple[list[str], list[str]]:
     return modules, files
 
 
-def test_capture_holds_neither_inference_nor_model(engine: Any) -> None:
-    modules, files = look_into(engine, "capture")
+@pytest.mark.parametrize("service", ["capture", "labeling"])
+def test_service_that_runs_no_model_holds_neither_inference_nor_model(
+    engine: Any, service: str
+) -> None:
+    modules, files = look_into(engine, service)
     assert modules == []
     assert [file for file in files if file.endswith(MODEL_ENDINGS)] == []
     assert not [file for file in files if "/onnxruntime" in file or "/cv2" in file]
@@ -68,6 +74,15 @@ def test_detection_would_be_found_out(engine: Any) -> None:
     modules, files = look_into(engine, "detection")
     assert set(modules) == {"onnxruntime", "cv2"}
     assert [file for file in files if file.endswith(MODEL_ENDINGS)]  # onnxruntime's own examples
+
+
+@pytest.mark.parametrize("service", ["labeling", "cli"])
+def test_client_of_label_studio_finds_all_that_it_needs(engine: Any, service: str) -> None:
+    """It is installed without what it says that it needs."""
+    command = ["python", "-c", "import services.labeling.client, services.labeling.__main__"]
+    engine.containers.run(
+        image_of(engine, service), command, entrypoint="", network_mode="none", remove=True
+    )
 
 
 @pytest.mark.parametrize("service", OWN)

@@ -9,39 +9,37 @@ import re
 import subprocess
 import tarfile
 from collections.abc import Iterator
-from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pytest
+import requests
 from alembic import command
 from alembic.config import Config
-from redis import Redis
-from redis.exceptions import AuthenticationError
 
-from infra.init.rights import RIGHTS
 from pipeline import keys
-from pipeline.catalog import open_catalog
 from pipeline.catalog.catalog import NEWEST
 from pipeline.catalog.drops import DropFilter
 from pipeline.catalog.engine import Transactions, make_engine
 from pipeline.catalog.integrity import examine
-from pipeline.errors import CatalogError, ObjectMissing, StorageDenied
 from pipeline.records import Detections, ImageState, Outcome
-from pipeline.routes import SENDERS
-from pipeline.storage import open_store
 from services.maintenance.audit import audit
 from services.maintenance.backup.reconciliation import REASON
 from tests.e2e.engine import ROOT
+from tests.e2e.label_studio import LabelStudio
+from tests.e2e.logins import let_in, try_all
 from tests.e2e.stack import Ran, Stack, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]  # building images, the first time
 
-WORKERS = ("scheduler", "capture", "detection", "maintenance")
+WORKERS = ("scheduler", "capture", "detection", "maintenance", "labeling")
+FILES = (
+    *("catalog.dump", "store.tar", "label-studio.dump", "label-studio.tar"),
+    *("secrets.tar", "manifest"),
+)
 FLOWS_WITHIN_S = 120.0
 FIRST_REVISION = "0001"
-UNKNOWN = {"InvalidAccessKeyId", "SignatureDoesNotMatch"}
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +58,7 @@ def call(stack: Stack, script: str, *arguments: str, **environment: str) -> Ran:
     own = {
         "COMPOSE_PROJECT_NAME": stack.project,
         "COMPOSE_PROFILES": "simulation",
-        "OBJECT_STORE_CONSOLE_PORT": str(stack.console_port),
-        **stack.environment,
+        **stack.own_environment,
         **environment,
     }
     done = subprocess.run(
@@ -99,7 +96,7 @@ def assert_healthy(stack: Stack) -> None:
 
 
 def passwords(stack: Stack) -> dict[str, str]:
-    return {file: text for file, text in stack.secrets().items() if file.endswith("password")}
+    return {file: text for file, text in stack.secrets().items() if file != "broker/users.acl"}
 
 
 def members(backup: Path) -> dict[str, bytes]:
@@ -119,8 +116,42 @@ def erased(stack: Stack) -> str:
     return image
 
 
+@dataclass(frozen=True)
+class Signed:
+    """What a person had of Label Studio before the backup."""
+
+    cookies: dict[str, str]
+    personal_token: str
+    file: str  # that was uploaded
+
+
 @pytest.fixture(scope="module")
-def backup(stack: Stack, erased: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def signed(stack: Stack) -> Signed:
+    studio = LabelStudio(stack)
+    cookies = studio.sign_in(stack.secrets()["label-studio/admin_password"])
+    assert cookies is not None
+    assert studio.is_signed_in(cookies)
+    return Signed(cookies, studio.make_personal_token(), upload(studio))
+
+
+def upload(studio: LabelStudio) -> str:
+    """To a project of somebody's own; where it lies there."""
+    project = studio.ask("POST", "/api/projects", {"title": "Of somebody's own"}, 201)["id"]
+    token = studio.stack.secrets()["label-studio/token"]
+    answer = requests.post(
+        f"{studio.url}/api/projects/{project}/import?commit_to_project=false",
+        files=[("file", ("notes.txt", b"something", "text/plain"))],
+        headers={"Authorization": f"Token {token}"},
+        timeout=30,
+    )
+    (number,) = answer.json()["file_upload_ids"]
+    return str(studio.ask("GET", f"/api/import/file-upload/{number}")["file"])
+
+
+@pytest.fixture(scope="module")
+def backup(
+    stack: Stack, erased: str, signed: Signed, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Made while everything runs but detection: so frames wait, which no backup may hold."""
     stack.compose("stop", "detection")
     wait_until(lambda: ids(stack, keys.FRAMES), FLOWS_WITHIN_S, "a frame waits for detection")
@@ -135,15 +166,14 @@ def backup(stack: Stack, erased: str, tmp_path_factory: pytest.TempPathFactory) 
 
 def test_backup_is_whole_private_and_without_raw(backup: Path) -> None:
     assert backup.stat().st_mode & 0o777 == 0o700
-    assert {path.name: path.stat().st_mode & 0o777 for path in backup.iterdir()} == dict.fromkeys(
-        ("catalog.dump", "store.tar", "secrets.tar", "manifest"), 0o600
-    )
+    modes = {path.name: path.stat().st_mode & 0o777 for path in backup.iterdir()}
+    assert modes == dict.fromkeys(FILES, 0o600)
     names = members(backup).keys()
     assert {name.partition("/")[0] for name in names} == {
         *("sources", "images", "detections", "tombstones", "counts.json")
     }
     manifest = (backup / "manifest").read_text()
-    for name in ("catalog.dump", "store.tar", "secrets.tar"):
+    for name in set(FILES) - {"manifest"}:
         assert f"{hashlib.sha256((backup / name).read_bytes()).hexdigest()}  {name}" in manifest
     assert f"schema {NEWEST}" in manifest
     assert members(backup)["counts.json"].decode() in manifest
@@ -159,7 +189,7 @@ def test_restore_refuses_a_stack_that_has_data(stack: Stack, backup: Path) -> No
 
 
 def test_backup_restored_into_an_empty_stack_goes_on(
-    stack: Stack, backup: Path, erased: str
+    stack: Stack, backup: Path, erased: str, signed: Signed
 ) -> None:
     known, waiting = stack.secrets(), ids(stack, keys.FRAMES)
     kept = {name: data for name, data in members(backup).items() if "/" in name}
@@ -174,6 +204,10 @@ def test_backup_restored_into_an_empty_stack_goes_on(
     )
     restored = {keys.image_of(name) for name in kept if name.startswith(keys.DETECTIONS)}
     _assert_rows(stack, restored, waiting, erased)
+    studio = LabelStudio(stack)
+    assert studio.is_signed_in(signed.cookies)
+    assert studio.takes_personal_token(signed.personal_token)
+    assert studio.fetch("GET", f"/data/{signed.file}").content == b"something"
     wait_for_more(stack, 4, beside=restored)
     assert_healthy(stack)
 
@@ -217,69 +251,19 @@ def downgrade(login: str, stack: Stack) -> None:
 
 def test_rotation_changes_every_password_and_loses_nothing(stack: Stack) -> None:
     former, before = passwords(stack), ids(stack)
-    users = _logins(stack, former).keys()
-    assert _let_in(stack, former) == users
+    cookies = LabelStudio(stack).sign_in(former["label-studio/admin_password"])
+    users = try_all(stack, former).keys()
+    assert let_in(stack, former) == users
     told = call(stack, "init/rotate")
     assert told.status == 0, told.err
     current = passwords(stack)
     assert [name for name, secret in former.items() if current[name] == secret] == []
-    assert _let_in(stack, former) == set()
-    assert _let_in(stack, current) == users
+    assert let_in(stack, former) == set()
+    assert let_in(stack, current) == users
+    assert not LabelStudio(stack).is_signed_in(cookies or {})
     wait_for_more(stack, 4, beside=before)
     assert before <= ids(stack)
     with stack.catalog() as catalog:
         assert audit(catalog, stack.store()).also_in(audit(catalog, stack.store())).is_sound
     told_all = f"{told.out}{told.err}"
     assert not [name for name, secret in {**former, **current}.items() if secret in told_all]
-
-
-def _let_in(stack: Stack, secrets: dict[str, str]) -> set[tuple[str, str]]:
-    return {user for user, is_let_in in _logins(stack, secrets).items() if is_let_in}
-
-
-def _logins(stack: Stack, secrets: dict[str, str]) -> dict[tuple[str, str], bool]:
-    """Whether each user of each server is let in by these passwords."""
-    users = {service: secrets[f"{service}/password"] for service in RIGHTS}
-    tries: dict[tuple[str, str], bool] = {}
-    for user, password in users.items():
-        if user in SENDERS:
-            tries["broker", user] = _on_broker(stack, user, password)
-        tries["object store", user] = _on_store(stack, user, password)
-        tries["catalog", user] = _on_catalog(stack, user, password)
-    tries["broker", "init"] = _on_broker(stack, "init", secrets["init/broker_password"])
-    tries["broker", "health"] = _on_broker(stack, "health", secrets["broker/health_password"])
-    owner = secrets["object-store/root_password"]
-    tries["object store", "traboule"] = _on_store(stack, "traboule", owner)
-    tries["catalog", "traboule"] = _on_catalog(stack, "traboule", secrets["catalog/password"])
-    return tries
-
-
-def _on_broker(stack: Stack, user: str, password: str) -> bool:
-    redis: Any = Redis(host=stack.address("broker"), username=user, password=password)
-    with closing(redis):
-        try:
-            return bool(redis.ping())
-        except AuthenticationError:
-            return False
-
-
-def _on_store(stack: Stack, user: str, password: str) -> bool:
-    """Asks for a key that nobody has: whoever may not see that is known all the same."""
-    place = f"{stack.address('object-store')}:9000"
-    try:
-        open_store(f"s3+http://{user}:{quote(password)}@{place}").get("sources/none")
-    except ObjectMissing:
-        return True
-    except StorageDenied as error:
-        return getattr(error.__cause__, "code", None) not in UNKNOWN
-    raise AssertionError("sources/none is there")
-
-
-def _on_catalog(stack: Stack, user: str, password: str) -> bool:
-    place = f"{stack.address('catalog')}:5432/traboule"
-    try:
-        open_catalog(f"postgresql+psycopg://{user}:{quote(password)}@{place}").close()
-    except CatalogError as error:
-        assert "password authentication failed" in str(error)
-        return False
-    return True

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from infra.init.passwords import COPIES
 from tests.e2e.engine import ROOT
 from tests.e2e.stack import Stack
 
@@ -20,7 +21,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]  # building images, th
 
 VERSION = os.environ.get("TRABOULE_VERSION", "local")
 USERS = "broker/users.acl"  # names, rights and hashes of passwords
-CONSUMERS = {"scheduler", "capture", "detection", "maintenance", "cli", "upkeep", "init"}
+CONSUMERS = {
+    *("scheduler", "capture", "detection", "maintenance", "labeling"),
+    *("ml-backend", "label-studio", "cli", "upkeep", "init"),
+}
 LEAST_CHARACTERS = 24
 OWN_FOLDERS = ("secrets/", "run/secrets/")
 NEVER_IN_AN_IMAGE = (".env", ".git", ".netrc", ".pypirc", "id_rsa", "id_ed25519")
@@ -47,7 +51,8 @@ def names_in(text: bytes, secrets: dict[str, bytes]) -> list[str]:
 def test_every_secret_is_long_and_another(secrets: dict[str, bytes]) -> None:
     assert {name.partition("/")[0] for name in secrets} >= CONSUMERS
     assert min(len(secret) for secret in secrets.values()) >= LEAST_CHARACTERS
-    assert len(set(secrets.values())) == len(secrets)
+    assert {secrets[copy] == secrets[original] for copy, original in COPIES.items()} == {True}
+    assert len(set(secrets.values())) == len(secrets) - len(COPIES)
 
 
 def test_search_would_find_one(secrets: dict[str, bytes]) -> None:
@@ -57,7 +62,7 @@ def test_search_would_find_one(secrets: dict[str, bytes]) -> None:
 
 def test_inspection_shows_no_secret(stack: Stack, secrets: dict[str, bytes]) -> None:
     seen = containers(stack)
-    assert len(seen) >= 9
+    assert len(seen) >= 12
     for container in seen:
         assert names_in(json.dumps(container.attrs).encode(), secrets) == [], container.name
 
@@ -95,7 +100,7 @@ def read_layers(stack: Stack) -> Iterator[tuple[str, bytes]]:
         for image in stack.engine.images.list(filters={"reference": f"traboule/*:{VERSION}"})
         for tag in image.tags
     ]
-    assert len(names) >= 8
+    assert len(names) >= 9
     with (
         subprocess.Popen(["docker", "save", *names], stdout=subprocess.PIPE) as saving,
         tarfile.open(fileobj=saving.stdout, mode="r|") as saved,

@@ -17,6 +17,9 @@ from minio.error import MinioAdminException, S3Error
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 
+from infra.init.grants import ROLES
+from infra.init.label_studio import DATABASE
+from infra.init.passwords import LABEL_STUDIO
 from infra.init.rights import BUCKETS, RIGHTS, SCHEMA, TABLES
 from pipeline.errors import StorageDenied
 from pipeline.routes import SENDERS
@@ -25,8 +28,8 @@ from tests.e2e.stack import Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]  # building images, the first time
 
-PUBLISHED = {("object-store", "9001/tcp")}
-PORTS = {"broker": 6379, "object-store": 9000, "catalog": 5432}
+PUBLISHED = {("object-store", "9001/tcp"), ("label-studio", "8080/tcp")}
+PORTS = {"broker": 6379, "object-store": 9000, "catalog": 5432, "label-studio": 8080}
 PROBE = "probe/one"
 VERBS = ("list", "get", "put", "delete")
 PRIVILEGES = ("select", "insert", "update", "delete", "truncate")
@@ -89,10 +92,11 @@ def test_only_loopback_ports_are_published(stack: Stack) -> None:
 
 
 def test_no_port_is_reachable_beyond_loopback(stack: Stack) -> None:
-    assert answers("127.0.0.1", stack.console_port)
+    published = (stack.console_port, stack.label_studio_port)
+    assert all(answers("127.0.0.1", port) for port in published)
     elsewhere = addresses_of_this_machine(stack)
     assert elsewhere
-    for address, port in product(elsewhere, (stack.console_port, *PORTS.values())):
+    for address, port in product(elsewhere, (*published, *PORTS.values())):
         assert not answers(address, port), f"{address}:{port} answers"
 
 
@@ -147,7 +151,7 @@ def test_credential_administers_nothing_in_the_store(stack: Stack, user: str) ->
     assert may_ask == RIGHTS[user].free_space
 
 
-@pytest.mark.parametrize("user", RIGHTS)
+@pytest.mark.parametrize("user", ROLES)
 def test_credential_has_its_own_tables_alone(stack: Stack, user: str) -> None:
     with psycopg.connect(stack.catalog_url(user).replace("+psycopg", "")) as connection:
         rows = connection.execute(
@@ -164,6 +168,23 @@ def test_credential_has_its_own_tables_alone(stack: Stack, user: str) -> None:
     assert set(rows) == wanted | {(SCHEMA, "select")}
     assert super_powers == (False,)
     assert set(rights) <= set(TABLES)
+
+
+def test_label_studio_has_its_own_database_alone_and_nobody_else_has(stack: Stack) -> None:
+    own = stack.catalog_url(LABEL_STUDIO).replace("+psycopg", "").removesuffix("traboule")
+    with psycopg.connect(f"{own}{DATABASE}") as connection:
+        row = connection.execute(
+            "SELECT rolsuper OR rolcreatedb OR rolcreaterole OR rolbypassrls OR rolreplication"
+            " FROM pg_roles WHERE rolname = current_user"
+        ).fetchone()
+        assert row == (False,)
+        assert connection.execute("SELECT count(*) > 0 FROM htx_user").fetchone() == (True,)
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        psycopg.connect(f"{own}traboule")
+    for user in ROLES:
+        theirs = stack.catalog_url(user).replace("+psycopg", "").removesuffix("traboule")
+        with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+            psycopg.connect(f"{theirs}{DATABASE}")
 
 
 @pytest.mark.parametrize("user", RIGHTS.keys() & SENDERS.keys())

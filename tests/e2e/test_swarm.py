@@ -22,8 +22,12 @@ STACK_FILE = ROOT / "infra" / "swarm" / "stack.yml"
 LABEL = "traboule.data"
 RUNS_WITHIN_S = 300.0
 SEES_WITHIN_S = 180.0
-SERVERS = {"broker", "object-store", "catalog"}
-STAGES = {"scheduler", "capture", "detection", "maintenance"}
+SERVERS = {"broker", "object-store", "catalog", "label-studio"}
+STAGES = {"scheduler", "capture", "detection", "maintenance", "labeling"}
+OF_LABELING = {
+    *("labeling_webhook_secret", "labeling_backend_password"),
+    *("label-studio_password", "label-studio_token"),
+}
 NO_NETWORK = ("network sandbox join failed", "failed to get network", "vxlan")
 
 
@@ -190,7 +194,10 @@ def test_each_stage_is_given_its_own_secret_alone(swarm: Swarm) -> None:
         if (secrets := service["Spec"]["TaskTemplate"]["ContainerSpec"].get("Secrets"))
     }
     for stage in STAGES:
-        assert given[stage] == {f"{swarm.name}_1_{stage}_password"}
+        wanted = {f"{stage}_password"} | (OF_LABELING if stage == "labeling" else set())
+        assert given[stage] == {f"{swarm.name}_1_{name}" for name in wanted}
+    own = {"password", "admin_password", "token", "secret_key"}
+    assert given["label-studio"] == {f"{swarm.name}_1_label-studio_{name}" for name in own}
 
 
 def test_next_generation_of_secrets_goes_on(swarm: Swarm) -> None:

@@ -12,10 +12,13 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 
 from infra.init.broker import USERS_FILE
-from infra.init.grants import Connection
+from infra.init.catalog import connect
+from infra.init.grants import ROLES, Connection
+from infra.init.label_studio import DATABASE
 from infra.init.object_store import open_client
+from infra.init.passwords import LABEL_STUDIO
 from infra.init.rights import BUCKETS, RIGHTS, SCHEMA, TABLES
-from pipeline.errors import ObjectMissing, StorageDenied
+from pipeline.errors import CatalogError, ObjectMissing, StorageDenied
 from pipeline.storage import StoredObject, open_store
 from pipeline.storage.s3_address import read_address
 from tests.integration.init_stack import (
@@ -40,6 +43,9 @@ COLUMNS = {
     "drops": "reason",
     "counters": "outcome",
     "tombstones": "source",
+    "labeling_tasks": "reason",
+    "labeling_projects": "reason",
+    "annotations": "author",
     SCHEMA: "version_num",
 }
 # None of them touches a row.
@@ -50,6 +56,8 @@ STATEMENTS = {
     "delete": "DELETE FROM {0} WHERE false",
     "truncate": "TRUNCATE {0} CASCADE",
 }
+OTHER = LABEL_STUDIO
+NEVER = ("CREATE ROLE eve", "CREATE DATABASE eve", "SELECT rolpassword FROM pg_authid")
 FORBIDDEN = (
     "CREATE TABLE own (id integer)",
     "CREATE TEMPORARY TABLE own (id integer)",
@@ -132,7 +140,7 @@ def test_keys_that_a_user_makes_itself_would_be_found(stack: Stack) -> None:
     admin.delete_service_account("of-the-owner")
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", ROLES)
 def test_role_may_do_to_tables_what_the_table_says_and_no_more(stack: Stack, service: str) -> None:
     expected = {table: set(RIGHTS[service].tables.get(table, "").split()) for table in TABLES} | {
         SCHEMA: {"select"}
@@ -148,6 +156,25 @@ def test_role_may_do_to_tables_what_the_table_says_and_no_more(stack: Stack, ser
         }
         assert allowed == expected
         assert [one for one in FORBIDDEN if is_granted(connection, fill_in(one, SCHEMA))] == []
+
+
+def test_label_studios_database_is_its_alone_and_the_only_one(stack: Stack) -> None:
+    known = {role: stack.catalog_url(role).removesuffix("traboule") for role in (*ROLES, OTHER)}
+    with open_database(f"{known[OTHER]}{DATABASE}") as connection:
+        connection.execute("CREATE EXTENSION pg_trgm")  # as its migrations do
+        connection.execute("CREATE TABLE own (id integer)")
+        connection.execute("DROP TABLE own")
+        assert [one for one in NEVER if is_granted(connection, sql.SQL(one).format())] == []
+    closed = [f"{known[OTHER]}traboule", *(f"{known[role]}{DATABASE}" for role in ROLES)]
+    for url in closed:
+        with pytest.raises(CatalogError, match="permission denied for database"):
+            connect(url)
+
+
+def test_label_studios_database_is_closed_again(stack: Stack) -> None:
+    with open_database(stack.owner_of_catalog()) as connection:
+        connection.execute(f"GRANT CONNECT ON DATABASE {DATABASE} TO PUBLIC")
+    assert stack.do("servers") == [f"catalog: {DATABASE} closed to everybody else"]
 
 
 def test_broker_refuses_who_has_no_password_or_a_wrong_one(stack: Stack) -> None:

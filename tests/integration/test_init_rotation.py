@@ -12,14 +12,21 @@ import pytest
 from redis import Redis
 from redis.exceptions import AuthenticationError
 
+from infra.init.administrator import EMAIL, hash_password, is_hash_of
 from infra.init.broker import USERS_FILE
 from infra.init.catalog import connect as connect_to_catalog
 from infra.init.commands import set_up_servers
+from infra.init.grants import ROLES, Connection
+from infra.init.label_studio import DATABASE
 from infra.init.object_store import connect as connect_to_store
 from infra.init.passwords import (
     BROKER_HEALTH,
     BROKER_OWNER,
     CATALOG_OWNER,
+    COPIES,
+    LABEL_STUDIO,
+    LABEL_STUDIO_PASSWORD,
+    LABEL_STUDIO_TOKEN,
     PASSWORDS,
     STORE_OWNER,
     password_of,
@@ -28,7 +35,7 @@ from infra.init.report import Report
 from infra.init.rights import RIGHTS
 from pipeline.routes import SENDERS
 from pipeline.storage.s3_address import read_address
-from tests.integration.init_stack import ROOT, Stack, list_all, start_stack
+from tests.integration.init_stack import ROOT, Stack, list_all, open_database, start_stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -56,7 +63,45 @@ sys.exit(main(["rotate"]))
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with start_stack(tmp_path_factory.mktemp("secrets")) as started:
         started.do("servers")
+        make_administrator(started)
         yield started
+
+
+def open_label_studios(stack: Stack) -> Connection:
+    password = stack.folder.get(password_of(LABEL_STUDIO))
+    url = stack.catalog_url(LABEL_STUDIO, password).removesuffix("traboule") + DATABASE
+    return open_database(url)
+
+
+def make_administrator(stack: Stack) -> None:
+    """As Label Studio's first start leaves him, in the columns that init knows."""
+    with open_label_studios(stack) as connection:
+        connection.execute("CREATE TABLE htx_user (id int, email text, password text)")
+        connection.execute(
+            "CREATE TABLE authtoken_token (key text, created timestamptz, user_id int)"
+        )
+        password = hash_password(stack.folder.get(LABEL_STUDIO_PASSWORD))
+        connection.execute("INSERT INTO htx_user VALUES (1, %s, %s)", (EMAIL, password))
+        token = stack.folder.get(LABEL_STUDIO_TOKEN)
+        connection.execute("INSERT INTO authtoken_token VALUES (%s, now(), 1)", (token,))
+
+
+def opens_label_studio(stack: Stack, password: str) -> Callable[[], bool]:
+    def opens() -> bool:
+        with open_label_studios(stack) as connection:
+            ((hashed,),) = connection.execute("SELECT password FROM htx_user").fetchall()
+        return is_hash_of(password, hashed)
+
+    return opens
+
+
+def is_label_studios_token(stack: Stack, token: str) -> Callable[[], bool]:
+    def opens() -> bool:
+        with open_label_studios(stack) as connection:
+            tokens = connection.execute("SELECT key FROM authtoken_token").fetchall()
+        return tokens == [(token,)]
+
+    return opens
 
 
 def read_passwords(stack: Stack) -> dict[str, str]:
@@ -68,21 +113,18 @@ def who_comes_in(stack: Stack, passwords: dict[str, str]) -> set[str]:
     tried: dict[str, Callable[[], bool]] = {}
     for service in RIGHTS:
         password = passwords[password_of(service)]
-        tried |= try_as(stack, service, password)
+        tried[f"{service} store"] = opens_store(stack, service, password)
+        if service in (*ROLES, LABEL_STUDIO):
+            tried[f"{service} catalog"] = opens_catalog(stack, service, password)
         if service in SENDERS:
             tried[f"{service} broker"] = opens_broker(stack, service, password)
     tried["owner store"] = opens_store(stack, "traboule", passwords[STORE_OWNER])
     tried["owner catalog"] = opens_catalog(stack, "traboule", passwords[CATALOG_OWNER])
     tried["owner broker"] = opens_broker(stack, "init", passwords[BROKER_OWNER])
     tried["health broker"] = opens_broker(stack, "health", passwords[BROKER_HEALTH])
+    tried["administrator"] = opens_label_studio(stack, passwords[LABEL_STUDIO_PASSWORD])
+    tried["token"] = is_label_studios_token(stack, passwords[LABEL_STUDIO_TOKEN])
     return {who for who, opens in tried.items() if opens()}
-
-
-def try_as(stack: Stack, user: str, password: str) -> dict[str, Callable[[], bool]]:
-    return {
-        f"{user} store": opens_store(stack, user, password),
-        f"{user} catalog": opens_catalog(stack, user, password),
-    }
 
 
 def opens_store(stack: Stack, user: str, password: str) -> Callable[[], bool]:
@@ -91,7 +133,10 @@ def opens_store(stack: Stack, user: str, password: str) -> Callable[[], bool]:
 
 def opens_catalog(stack: Stack, role: str, password: str) -> Callable[[], bool]:
     def opens() -> bool:
-        connection = connect_to_catalog(stack.catalog_url(role, password))
+        url = stack.catalog_url(role, password)
+        if role == LABEL_STUDIO:
+            url = url.removesuffix("traboule") + DATABASE
+        connection = connect_to_catalog(url)
         if connection is not None:
             connection.close()
         return connection is not None
@@ -112,8 +157,10 @@ def opens_broker(stack: Stack, user: str, password: str) -> Callable[[], bool]:
 
 
 def everybody(stack: Stack) -> set[str]:
-    services = {f"{service} {server}" for service in RIGHTS for server in ("store", "catalog")}
+    services = {f"{service} store" for service in RIGHTS}
+    services |= {f"{role} catalog" for role in (*ROLES, LABEL_STUDIO)}
     owners = {"owner store", "owner catalog", "owner broker", "health broker"}
+    owners |= {"administrator", "token"}
     return services | owners | {f"{service} broker" for service in SENDERS}
 
 
@@ -168,9 +215,13 @@ KILLED_AFTER = (
     "object store: password of detection",
     "catalog: password of detection",
     "catalog: password of traboule",
+    "catalog: password of label-studio",
+    "Label Studio: password of",
+    "Label Studio: token of",
     "secrets: detection/password changed",
     "secrets: object-store/root_password changed",
     "secrets: init/broker_password changed",
+    "secrets: labeling/label_studio_token written",
     "object store: started again",
 )
 
@@ -181,7 +232,7 @@ def find(line: str, said: list[str]) -> int:
 
 
 def leftovers(stack: Stack) -> list[str]:
-    names = {*PASSWORDS, USERS_FILE}
+    names = {*PASSWORDS, *COPIES, USERS_FILE}
     files = {str(path.relative_to(stack.folder.root)) for path in stack.folder.root.glob("*/*")}
     return sorted(files - names)
 

@@ -21,6 +21,7 @@ from pipeline.catalog.cameras import PollEnd
 from pipeline.catalog.drops import DropFilter
 from pipeline.catalog.engine import make_engine
 from pipeline.catalog.images import Found, ImageFilter, NewImage
+from pipeline.catalog.labeling import Considered
 from pipeline.catalog.renewal import renewed
 from pipeline.errors import CatalogError, UserError
 from pipeline.records import ImageState, Outcome
@@ -39,6 +40,7 @@ from tests.integration.test_rebuild import (
     list_images,
     list_tombstones,
 )
+from tests.revisions import HERE, revise, say
 from tests.servers import Server, administer, fresh_database, migrate_catalog
 from tests.stages import CAMERA, START, Stages, draw
 from traboule.__main__ import run_command
@@ -142,6 +144,37 @@ def test_what_the_catalog_alone_says_wrong_is_put_right(in_a_folder: PipelineSet
         now = list_all(catalog)
         assert now[:4] == expected[:4]
         assert catalog.images.get(made["erased"]) is None
+
+
+def test_annotations_come_from_the_store_and_labeling_tasks_stay(
+    in_a_folder: PipelineSettings,
+) -> None:
+    stages = opened(in_a_folder)
+    with closing(stages.catalog) as catalog:
+        made = fill_a_little(stages)
+        here = revise("5", at_s=1, image=made["detected"])
+        say(catalog, stages.store, here)
+        catalog.annotations.record(revise("6", image=made["detected"]))  # of no object
+        for number, image in enumerate((made["detected"], made["stored"], made["erased"])):
+            catalog.labeling.adopt(HERE, image, "quai", keys.day_of(image), 11 + number, START)
+        waiting = Considered(made["dropped"], "quai", keys.day_of(made["dropped"]))
+        catalog.labeling.consider(HERE, waiting, START)
+        catalog.labeling_projects.follow(HERE, START)
+        catalog.labeling_projects.compared(HERE, START)
+        catalog.labeling_projects.contacted(HERE, START)
+    assert rebuild_in_place(in_a_folder).annotations == 1
+    with closing(open_catalog(in_a_folder.catalog_url)) as catalog:
+        [row] = catalog.annotations.of_image(made["detected"])
+        assert (row.annotation, row.revision) == ("5", here.revision)
+        assert list(catalog.labeling.sent_ids(HERE)) == [
+            (11, made["detected"]),
+            (12, made["stored"]),
+        ]
+        assert catalog.labeling.count_by_state(HERE) == {"sent": 2, "waiting": 1}
+        project = catalog.labeling_projects.get(HERE)
+        assert project is not None
+        assert (project.followed_to, project.compared_at) == (None, None), "followed anew"
+        assert project.contacted_at == START
 
 
 def test_camera_keeps_what_its_last_poll_said(in_a_folder: PipelineSettings) -> None:
@@ -268,8 +301,8 @@ def test_command_says_what_was_rebuilt(
     capsys.readouterr()
     assert run_command(["rebuild-catalog", "--yes"]) == 0
     assert capsys.readouterr().out == (
-        "rebuilt: 1 cameras, 1 images detected, 1 waiting, 1 near-duplicates, 1 tombstones, "
-        "0 marks left out\n"
+        "rebuilt: 1 cameras, 1 images detected, 1 waiting, 1 near-duplicates, "
+        "0 annotations, 1 tombstones, 0 marks left out\n"
     )
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert run_command(["rebuild-catalog"]) == 1

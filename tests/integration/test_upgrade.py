@@ -16,7 +16,9 @@ from pipeline.catalog.drops import DropFilter
 from pipeline.catalog.engine import Transactions, make_engine
 from pipeline.catalog.feeds import FeedEnd
 from pipeline.catalog.integrity import examine
+from pipeline.catalog.labeling import Considered
 from pipeline.errors import CatalogError
+from tests.revisions import HERE, revise
 from tests.servers import Server, fresh_database
 
 pytestmark = pytest.mark.integration
@@ -63,6 +65,20 @@ def make_0001(url: str) -> None:
             session.connection().exec_driver_sql(statement)
 
 
+@pytest.mark.parametrize("earlier", ["0001", "0002"])
+def test_each_earlier_revision_goes_back_and_forth(tmp_path: Path, earlier: str) -> None:
+    url = f"sqlite:///{tmp_path / 'catalog.sqlite3'}"
+    open_catalog(url).close()
+    with Transactions(make_engine(url)).writing() as session:
+        config = Config()
+        config.set_main_option("script_location", "pipeline.catalog:migrations")
+        config.attributes["connection"] = session.connection()
+        command.downgrade(config, earlier)
+    assert examine(url).revision == earlier
+    open_catalog(url).close()
+    assert examine(url).revision == NEWEST
+
+
 def upgrade(url: str) -> None:
     """What opening does on SQLite, and init on PostgreSQL."""
     transactions = Transactions(make_engine(url))
@@ -96,6 +112,12 @@ def test_upgraded_catalog_does_what_is_new(url: str) -> None:
     assert catalog.feeds.claim("lyon", "token", NOW, NOW)
     assert catalog.feeds.finish("lyon", "token", FeedEnd(NOW, NOW, cameras=1, taken_up=["quai"]))
     assert [row.known for row in catalog.feeds.all()] == [["quai"]]
+    assert catalog.labeling.unconsidered(HERE, 10) == ["quai-1"]
+    assert catalog.labeling.consider(HERE, Considered("quai-1", "quai", "2026-11-21"), NOW)
+    assert len(catalog.labeling.claim(HERE, "token", NOW, NOW, 10, 1)) == 1
+    assert catalog.labeling.mark_sent(HERE, "token", {"quai-1": 7}, False, NOW) == 1
+    assert catalog.annotations.record(revise(image="quai-1", task=7))
+    assert catalog.labeling_projects.get(HERE) is not None
     catalog.close()
 
 

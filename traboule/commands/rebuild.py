@@ -29,7 +29,8 @@ def rebuild_catalog(yes: YesOption = False, data: DataOption = None) -> None:
     typer.echo(
         f"rebuilt: {rebuilt.cameras} cameras, {rebuilt.detected} images detected, "
         f"{rebuilt.stored} waiting, {rebuilt.dropped} near-duplicates, "
-        f"{rebuilt.tombstones} tombstones, {rebuilt.ignored} marks left out"
+        f"{rebuilt.annotations} annotations, {rebuilt.tombstones} tombstones, "
+        f"{rebuilt.ignored} marks left out"
     )
 
 

@@ -95,6 +95,8 @@ def _show_age(camera: CameraStatus) -> str:
 
 
 def _tell(status: Status, now: datetime) -> list[str]:
+    from traboule.labels.telling import tell_briefly
+
     lines = ["", f"at work: {status.live}"] if status.live else [""]
     lines += [f"feed {feed.id}: {show(feed.tell(now))}" for feed in status.feeds]
     if status.polling.last_s is not None:
@@ -105,6 +107,8 @@ def _tell(status: Status, now: datetime) -> list[str]:
         lines.append(f"  the first has waited {format_roughly(status.waits_s)} for detection")
     for state, reasons in status.reasons.items():
         lines += [f"  {number} {STAGES[state]}: {show(why)}" for why, number in reasons.items()]
+    if status.labeling is not None:
+        lines.append(f"labeling: {tell_briefly(status.labeling)}")
     if status.frames_late is None:
         lines.append("the object store does not answer; see: traboule doctor")
     if status.frames_late and status.frames_expire_at:

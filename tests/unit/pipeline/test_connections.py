@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import requests
 
-from pipeline.connections import Watch, connect, is_global, is_local
+from pipeline.connections import Watch, WatchedAdapter, connect, is_global, is_local
 from pipeline.errors import FetchError
 from pipeline.fetch import Fetcher, FetchLimits
 from pipeline.records import Outcome
@@ -89,6 +90,26 @@ def test_public_name_of_a_private_address_gets_no_request(
         connection, _ = listener.accept()
         with connection:
             assert connection.recv(100) == b""
+
+
+def ask(adapter: WatchedAdapter, url: str) -> bytes:
+    with requests.Session() as session, Watch(1):
+        session.mount("http://", adapter)
+        return session.get(url, timeout=1).content
+
+
+def test_trusted_server_may_have_a_private_address_and_no_other_may(
+    monkeypatch: pytest.MonkeyPatch, listener: socket.socket
+) -> None:
+    lead_to_loopback(monkeypatch)
+    port = listener.getsockname()[1]
+    body = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    threading.Thread(target=answer, args=[listener, body], daemon=True).start()
+    url = f"http://{PUBLIC_NAME}:{port}/"
+    assert ask(WatchedAdapter(frozenset({(PUBLIC_NAME, port)})), url) == b"ok"
+    for others in ({(PUBLIC_NAME, port + 1)}, {("example.net", port)}):
+        with pytest.raises(FetchError):
+            ask(WatchedAdapter(frozenset(others)), url)
 
 
 def test_redirect_from_a_local_host_to_a_public_name_of_a_private_address_is_refused(

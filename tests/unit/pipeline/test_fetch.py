@@ -192,3 +192,14 @@ def test_threads_share_a_fetcher(serve: Serve) -> None:
     for thread in threads:
         thread.join()
     assert bodies == [100_000] * 80
+
+
+def test_authorization_is_for_the_first_address_alone(serve: Serve) -> None:
+    elsewhere = serve(reply(b"pixels"))
+    server = serve(reply(b"", f"Location: {elsewhere.url}", status="302 Found"))
+    fetcher = Fetcher(LIMITS, "Traboule/test")
+    assert fetcher.fetch(server.url, authorization="Token t0ken").body == b"pixels"
+    assert b"Authorization: Token t0ken\r\n" in server.requests[0]
+    assert b"t0ken" not in elsewhere.requests[0]
+    fetcher.fetch(elsewhere.url)
+    assert b"uthorization" not in elsewhere.requests[1]

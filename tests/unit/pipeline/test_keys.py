@@ -27,6 +27,21 @@ def test_keys_lie_below_their_bucket_by_source_and_day() -> None:
     assert keys.detections(ID) == f"detections/cwl7033/2026-11-21/{ID}.json"
 
 
+def test_annotations_of_an_image_lie_in_its_folder() -> None:
+    revision = "20261121T100000000000Z-0badcafe"
+    key = keys.annotation(ID, revision)
+    assert key == f"annotations/{ID}/{revision}.json"
+    assert key.startswith(keys.annotations_folder(ID))
+    assert (keys.image_of(key), keys.revision_of(key)) == (ID, revision)
+    assert keys.day_of(ID) == "2026-11-21"
+
+
+@pytest.mark.parametrize("revision", ["", "a/b", "..", "a.b", "-", "a\n", "é"])
+def test_revision_that_would_leave_the_folder_is_refused(revision: str) -> None:
+    with pytest.raises(ValueError, match="not a revision"):
+        keys.annotation(ID, revision)
+
+
 def test_image_of_finds_the_id_in_every_key() -> None:
     assert {keys.image_of(key) for key in (*keys.every_object(ID), keys.tombstone(ID))} == {ID}
 
@@ -38,3 +53,5 @@ def test_what_is_no_id_is_refused(text: str) -> None:
     assert not keys.is_image_id(text)
     with pytest.raises(ValueError, match="not an image's id"):
         keys.frame(text)
+    with pytest.raises(ValueError, match="not an image's id"):
+        keys.annotations_folder(text)

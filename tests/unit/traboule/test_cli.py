@@ -12,11 +12,13 @@ from traboule.workspace import Workspace
 SERVERS = ("redis", "minio", "psycopg")
 HEAVY = (
     *("celery", "cv2", "onnxruntime", "PIL", "sqlalchemy", "numpy", "alembic", "jinja2"),
+    *("label_studio_sdk", "pandas", "httpx", "starlette", "uvicorn", "yaml", "defusedxml"),
     *SERVERS,
 )
 ONLY_FOR_WORK = (
     *("PIL", "numpy", "scipy", "imagehash", "cv2", "onnxruntime"),
     *("celery", "requests", "alembic", "jinja2"),
+    *("label_studio_sdk", "pandas", "httpx", "starlette", "uvicorn"),
     *SERVERS,
 )
 LOADED = """
@@ -37,6 +39,7 @@ COMMANDS = (
     "status",
     "summary",
     "doctor",
+    "labels",
 )
 
 
@@ -46,7 +49,9 @@ def traboule(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", [[], ["images"], ["cameras", "add"], ["sheet"]])
+@pytest.mark.parametrize(
+    "command", [[], ["images"], ["cameras", "add"], ["sheet"], ["labels", "serve"]]
+)
 def test_help_imports_nothing_heavy(command: list[str]) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", LOADED, ",".join(HEAVY), *command, "--help"],
@@ -68,6 +73,7 @@ def test_help_imports_nothing_heavy(command: list[str]) -> None:
         ["status"],
         ["summary"],
         ["models", "list"],
+        ["labels", "status"],
     ],
 )
 def test_looking_imports_nothing_that_only_work_needs(
@@ -76,6 +82,7 @@ def test_looking_imports_nothing_that_only_work_needs(
     make_camera(workspace)
     image = make_image(workspace, Wanted())
     make_image(workspace, Wanted(at=MORNING + timedelta(minutes=1), state="dropped"))
+    workspace.catalog.labeling_projects.contacted("http://127.0.0.1:9#1", MORNING)
     assert workspace.data is not None
     monkeypatch.setenv("TRABOULE_DATA", str(workspace.data))
     monkeypatch.delenv("PIPELINE_CATALOG_URL", raising=False)

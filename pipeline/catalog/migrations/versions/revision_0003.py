@@ -17,7 +17,8 @@ def upgrade() -> None:
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("day", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
-        sa.Column("rank", sa.Float(), nullable=False),
+        sa.Column("asked", sa.Boolean(), nullable=False),
+        sa.Column("rank", sa.Double(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("claim_token", sa.String(), nullable=True),
         sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
@@ -27,8 +28,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project", "image_id"),
         sa.UniqueConstraint("project", "task_id"),
     )
-    op.create_index("labeling_tasks_by_state", "labeling_tasks", ["project", "state", "rank"])
-    op.create_index("labeling_tasks_by_day", "labeling_tasks", ["project", "source", "day"])
+    op.create_index(
+        "labeling_tasks_by_state",
+        "labeling_tasks",
+        ["project", "state", "asked", "rank", "image_id"],
+    )
+    op.create_index(
+        "labeling_tasks_by_day",
+        "labeling_tasks",
+        ["project", "state", "source", "day", "rank", "image_id"],
+    )
+    is_claimed = sa.text("claim_token IS NOT NULL")
+    op.create_index(
+        "labeling_tasks_by_claim",
+        "labeling_tasks",
+        ["project", "claim_token"],
+        sqlite_where=is_claimed,
+        postgresql_where=is_claimed,
+    )
+    op.create_index("labeling_tasks_by_image", "labeling_tasks", ["image_id"])
     op.create_table(
         "annotations",
         sa.Column("project", sa.String(), nullable=False),
@@ -45,6 +63,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project", "annotation"),
     )
     op.create_index("annotations_by_image", "annotations", ["image_id"])
+    op.create_index("annotations_by_task", "annotations", ["project", "task_id"])
     op.create_table(
         "labeling_projects",
         sa.Column("project", sa.String(), nullable=False),

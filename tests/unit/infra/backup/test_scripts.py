@@ -20,7 +20,7 @@ SCRIPTS = sorted(
     for path in (ROOT / "infra").rglob("*")
     if path.is_file() and path.suffix == "" and path.read_bytes().startswith(b"#!")
 )
-FILES = ("catalog.dump", "store.tar", "secrets.tar")
+FILES = ("catalog.dump", "store.tar", "label-studio.dump", "label-studio.tar", "secrets.tar")
 # Says what it was asked for, and gives what the scripts expect of it.
 DOCKER = """#!/bin/sh
 echo "$*" >>"$ASKED"
@@ -30,7 +30,8 @@ case "$*" in
   *psql*) echo 0002 ;;
   *--create*) echo passwords ;;
   *"backup write"*) cat "$STORE"; [ -z "${HANGS:-}" ] || exec sleep 60 ;;
-  *"config --services"*) printf 'broker\\ncatalog\\nobject-store\\ncapture\\n' ;;
+  *"config --services"*) printf '%s\\n' broker catalog object-store ${LABELS-label-studio} ;;
+  *"python label-studio"*) echo uploads ;;
   *" config "*) printf '{\\n  "name": "tried",\\n  "networks": {}\\n}\\n' ;;
   *"volume ls"*) [ -z "${FULL:-}" ] || echo tried_secrets ;;
   *pg_restore*) exit "${PG_RESTORE:-0}" ;;
@@ -154,6 +155,8 @@ def test_restore_goes_through_its_steps_in_order(environment: dict[str, str], ba
         "up --detach --wait broker catalog object-store",
         "pg_restore",
         "run --rm -T init",
+        "--dbname label_studio",
+        "--entrypoint python label-studio",
         "backup read",
         "backup reconcile",
         "up --detach --wait\n",
@@ -162,6 +165,19 @@ def test_restore_goes_through_its_steps_in_order(environment: dict[str, str], ba
     assert -1 not in places
     assert places == sorted(places)
     assert "down" not in asked(environment)
+
+
+def test_backup_without_label_studio_is_restored(environment: dict[str, str]) -> None:
+    """One made before there was any, or where somebody left it out."""
+    assert run("backup", environment | {"LABELS": ""}).returncode == 0
+    (folder,) = made(environment)
+    assert {path.name for path in folder.iterdir()} == {
+        *("catalog.dump", "store.tar", "secrets.tar", "manifest")
+    }
+    assert "label_studio" not in asked(environment)
+    done = run("restore", environment, str(folder))
+    assert done.returncode == 0, done.stderr
+    assert "label_studio" not in asked(environment)
 
 
 def test_restore_into_what_has_data_is_refused_unless_it_is_to_be_replaced(

@@ -40,6 +40,7 @@ from services.scheduler.sources import remove_camera, save_camera
 from services.scheduler.tick import SchedulerContext, tick
 from tests.factories import Wanted, make_provenance
 from tests.stages import Bright, draw
+from tests.unit.infra.init.labeling_exercises import label
 
 CAMERA = Camera(
     id="quai",
@@ -236,12 +237,24 @@ def expire(play: Play) -> None:
         sweep(play.maintenance)
 
 
+def label_and_erase(play: Play) -> None:
+    seeds = iter(range(20, 90))
+
+    def next_image() -> str:
+        image = play.turn(draw(next(seeds)))
+        detect_image(play.detection, image)
+        return image
+
+    label(play, next_image, lambda image: delete_image(play.maintenance, image))
+
+
 SCENES = (
     keep_and_detect,
     set_aside_and_restore,
     fail,
     erase,
     leave_half_done,
+    label_and_erase,
     expire,
 )
 

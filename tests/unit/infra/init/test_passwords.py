@@ -8,6 +8,8 @@ import pytest
 
 from infra.init.passwords import (
     BROKER_HEALTH,
+    COPIES,
+    LABEL_STUDIO_TOKEN,
     PASSWORDS,
     STORE_OWNER,
     make_missing,
@@ -32,10 +34,10 @@ def test_passwords_are_made_once_and_each_is_another(folder: SecretsFolder) -> N
     report = Report(io.StringIO())
     make_missing(folder, report)
     made = read_all(folder)
-    assert len(set(made.values())) == len(PASSWORDS) == report.changes
+    assert len(set(made.values())) == len(PASSWORDS) == report.changes - len(COPIES)
     make_missing(folder, report)
     assert read_all(folder) == made
-    assert report.changes == len(PASSWORDS)
+    assert report.changes == len(PASSWORDS) + len(COPIES)
 
 
 def test_what_was_restored_is_kept_and_what_is_missing_made(folder: SecretsFolder) -> None:
@@ -43,6 +45,40 @@ def test_what_was_restored_is_kept_and_what_is_missing_made(folder: SecretsFolde
     make_missing(folder, Report(io.StringIO()))
     assert folder.get(BROKER_HEALTH) == "restored"
     assert len(set(read_all(folder).values())) == len(PASSWORDS)
+
+
+def test_second_consumer_has_a_copy_in_its_own_folder(folder: SecretsFolder) -> None:
+    make_missing(folder, Report(io.StringIO()))
+    stage_new(folder, PASSWORDS, Report(io.StringIO()))
+    promote_all(folder, Report(io.StringIO()))
+    for copy, original in COPIES.items():
+        assert copy.partition("/")[0] != original.partition("/")[0]
+        assert folder.get(copy) == folder.get(original)
+
+
+def test_copy_that_a_killed_rotation_left_is_mended(folder: SecretsFolder) -> None:
+    make_missing(folder, Report(io.StringIO()))
+    folder.write(LABEL_STUDIO_TOKEN, "changed")
+    make_missing(folder, Report(io.StringIO()))
+    assert folder.get("labeling/label_studio_token") == "changed"
+
+
+def test_copies_are_nobodys_to_make_where_secrets_are_mounted(
+    folder: SecretsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Swarm's."""
+    for name in PASSWORDS:
+        folder.write(name, make_password())
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    report = Report(io.StringIO())
+    make_missing(folder, report)
+    assert report.changes == 0
+    assert not [copy for copy in COPIES if folder.read(copy)]
+
+
+def test_token_is_as_long_as_label_studio_can_keep(folder: SecretsFolder) -> None:
+    make_missing(folder, Report(io.StringIO()))
+    assert 5 < len(folder.get(LABEL_STUDIO_TOKEN)) <= 40
 
 
 def test_password_is_never_said(folder: SecretsFolder) -> None:

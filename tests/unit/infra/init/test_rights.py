@@ -19,7 +19,7 @@ from pipeline.routes import SENDERS
 from pipeline.storage import FolderStore, ObjectInfo, StoredObject
 from tests.unit.infra.init.exercises import Means, play_all
 
-STAGES = ("scheduler", "capture", "detection", "maintenance")
+STAGES = ("scheduler", "capture", "detection", "labeling", "maintenance")
 Used = dict[str, set[str]]
 
 _STATEMENT = re.compile(r"\b(INSERT INTO|DELETE FROM|UPDATE|FROM|JOIN) (\w+)")

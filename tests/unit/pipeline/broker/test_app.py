@@ -13,7 +13,7 @@ from celery.worker import state
 
 from pipeline.broker import Handlers, Publish, make_app, make_worker, publisher
 from pipeline.errors import TransientError
-from pipeline.messages import ImageDetected, ImageStored, PollDue
+from pipeline.messages import ImageStored, Message, PollDue
 
 MEMORY = "memory://localhost/"
 
@@ -96,18 +96,23 @@ def test_beat_sends_past_every_exchange_and_without_asking() -> None:
     assert {entry["options"]["queue"].name for entry in schedule.values()} == {
         "scheduler",
         "maintenance",
+        "labeling",
     }
     for entry in schedule.values():
         assert entry["options"]["declare"] == []
         assert entry["options"]["queue"].exchange.name == ""
 
 
-def test_handler_without_a_queue_is_refused() -> None:
-    handlers: Handlers[None] = Handlers()
-
-    @handlers.on(ImageDetected)
-    def handle(context: None, message: ImageDetected) -> None:
+def test_handler_without_a_queue_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unheard(Message):
         pass
 
-    with pytest.raises(TypeError, match="ImageDetected"):
-        make_app("labeling", MEMORY, handlers, lambda publish: None)
+    monkeypatch.setattr("pipeline.routes.WITHOUT_CONSUMER", (Unheard,))
+    handlers: Handlers[None] = Handlers()
+
+    @handlers.on(Unheard)
+    def handle(context: None, message: Unheard) -> None:
+        pass
+
+    with pytest.raises(TypeError, match="Unheard"):
+        make_app("capture", MEMORY, handlers, lambda publish: None)

@@ -9,7 +9,7 @@ from kombu.exceptions import OperationalError
 from pipeline.broker import Handlers, make_app, publisher
 from pipeline.broker.publishing import is_refusal, queue_of, sent_or_broker_error
 from pipeline.errors import BrokerError
-from pipeline.messages import ImageDetected, PollDue, Tick
+from pipeline.messages import ImageDetected, Message, PollDue, Tick
 
 
 def app_for(service: str) -> Celery:
@@ -17,9 +17,17 @@ def app_for(service: str) -> Celery:
 
 
 def test_message_without_a_consumer_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unheard(Message):
+        pass
+
+    monkeypatch.setattr("pipeline.routes.WITHOUT_CONSUMER", (Unheard,))
+    sent: list[str] = []
     app = app_for("detection")
-    monkeypatch.setattr(app, "send_task", lambda *_, **__: pytest.fail("sent"))
+    monkeypatch.setattr(app, "send_task", lambda name, **options: sent.append(name))
+    publisher(app)(Unheard())
+    assert sent == []
     publisher(app)(ImageDetected(image="a"))
+    assert sent == ["labeling.consider_image"]
 
 
 def test_message_goes_to_its_queue_with_its_expiry(monkeypatch: pytest.MonkeyPatch) -> None:

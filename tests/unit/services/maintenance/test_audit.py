@@ -11,6 +11,7 @@ from pipeline.records import Tombstone
 from pipeline.storage import StoredObject, put_json
 from services.maintenance.audit import Audit, Mismatch, audit
 from tests.factories import MORNING, Wanted, make_image
+from tests.revisions import HERE, THERE, revise, say
 from traboule.workspace import Workspace, open_workspace
 
 ANYTHING = StoredObject(b"anything", "application/octet-stream")
@@ -102,6 +103,73 @@ def test_audit_finds_what_is_left_of_an_erased_image(workspace: Workspace) -> No
 def test_audit_finds_objects_that_are_not_ours(workspace: Workspace) -> None:
     workspace.store.put("images/holiday/beach.jpg", ANYTHING)
     assert look(workspace) == {Mismatch.NOT_OURS: ("images/holiday/beach.jpg",)}
+
+
+def annotate(workspace: Workspace) -> tuple[str, str]:
+    """An image and the key of what was said last of it, by the second of two people."""
+    image = make(workspace, "detected")
+    for one in (revise("5"), revise("6", at_s=1), revise("5", at_s=2), revise("6", at_s=3)):
+        last = say(workspace.catalog, workspace.store, one.model_copy(update={"image": image}))
+    return image, keys.annotation(image, last.revision)
+
+
+def test_audit_of_annotations_that_agree_is_sound_and_counts(workspace: Workspace) -> None:
+    annotate(workspace)
+    audited = audit(workspace.catalog, workspace.store)
+    assert audited.is_sound, audited.found
+    assert audited.counts["annotations/"] == 4
+
+
+def test_audit_finds_an_annotation_whose_object_is_gone(workspace: Workspace) -> None:
+    image, last = annotate(workspace)
+    workspace.store.delete(last)
+    assert look(workspace) == {Mismatch.ANNOTATION_MISSING: (image,)}
+
+
+def test_audit_finds_an_annotation_without_its_row(workspace: Workspace) -> None:
+    image, _ = annotate(workspace)
+    workspace.catalog.annotations.forget_image(image)
+    assert look(workspace) == {Mismatch.ANNOTATION_WITHOUT_ROW: (image,)}
+
+
+def test_audit_finds_a_row_that_shows_an_older_revision(workspace: Workspace) -> None:
+    image, _ = annotate(workspace)
+    newer = revise("5", at_s=4, image=image)
+    text = newer.model_dump_json()
+    put_json(workspace.store, keys.annotation(image, newer.revision), text)
+    assert look(workspace) == {Mismatch.ANNOTATION_WITHOUT_ROW: (image,)}
+
+
+def test_audit_finds_annotations_of_an_image_that_is_nowhere(workspace: Workspace) -> None:
+    say(workspace.catalog, workspace.store, revise(image=STRANGER))
+    assert look(workspace) == {Mismatch.ANNOTATION_WITHOUT_IMAGE: (STRANGER,)}
+
+
+@pytest.mark.parametrize("what", ["object", "row", "task"])
+def test_audit_finds_what_is_left_of_what_was_said_of_an_erased_image(
+    workspace: Workspace, what: str
+) -> None:
+    tombstone = Tombstone(
+        id=STRANGER, source="elsewhere", sha256_received="ff", erased_at=MORNING, reason="asked"
+    )
+    put_json(workspace.store, keys.tombstone(STRANGER), tombstone.model_dump_json())
+    said = revise(image=STRANGER)
+    if what == "object":
+        put_json(workspace.store, keys.annotation(STRANGER, said.revision), said.model_dump_json())
+    elif what == "row":
+        workspace.catalog.annotations.record(said)
+    else:
+        for project in (HERE, THERE):
+            workspace.catalog.labeling.adopt(project, STRANGER, "elsewhere", "", 1, MORNING)
+    assert look(workspace)[Mismatch.ERASED_BUT_LEFT] == (STRANGER,)
+
+
+@pytest.mark.parametrize(
+    "key", ["annotations/notes.txt", f"annotations/{STRANGER}/a/b.json", f"annotations/{STRANGER}"]
+)
+def test_audit_finds_what_is_no_annotation(workspace: Workspace, key: str) -> None:
+    workspace.store.put(key, ANYTHING)
+    assert look(workspace) == {Mismatch.NOT_OURS: (key,)}
 
 
 def test_audit_changes_nothing(workspace: Workspace) -> None:

@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from pipeline import keys
 from pipeline.catalog.drops import DropFilter
 from pipeline.catalog.images import ImageFilter
+from pipeline.catalog.labeling import Considered
 from pipeline.errors import StorageError, UserError
 from pipeline.messages import ImageStored
 from pipeline.records import Detection, ImageState, Outcome, Tombstone
@@ -16,6 +18,7 @@ from services.detection.detector import DecodedImage
 from services.maintenance.erasure import delete_image, repeat_deletes
 from services.maintenance.restoring import restore_drop
 from services.maintenance.sweep import sweep
+from tests.revisions import HERE, THERE, revise, say
 from tests.stages import Bright, Stages, draw
 
 ANYTHING = StoredObject(b"late", "application/octet-stream")
@@ -182,3 +185,56 @@ def test_erased_near_duplicate_cannot_be_restored(stages: Stages) -> None:
     delete_image(stages.maintenance, image)
     with pytest.raises(UserError, match="bytes are gone"):
         restore_drop(stages.maintenance, image)
+
+
+def annotate(stages: Stages) -> str:
+    """An image of which two people said something, one of them twice; and another image."""
+    stages.detecting = True
+    for seed in (1, 2):
+        image = stages.keep(draw(seed))
+        for one in (revise("5"), revise("5", at_s=1), revise("6"), revise("5", project=THERE)):
+            say(stages.catalog, stages.store, one.model_copy(update={"image": image}))
+        day = keys.day_of(image)
+        assert stages.catalog.labeling.adopt(HERE, image, "quai", day, 11 + seed, stages.clock())
+        stages.catalog.labeling.consider(THERE, Considered(image, "quai", day), stages.clock())
+    return image
+
+
+def test_erased_image_leaves_nothing_of_what_was_said_of_it(stages: Stages) -> None:
+    image = annotate(stages)
+    assert len(stages.keys(keys.annotations_folder(image))) == 4
+    with capture_logs() as told:
+        delete_image(stages.maintenance, image)
+    [erased] = told
+    assert (erased["annotations"], erased["labeling_tasks_to_delete"]) == (4, 1)
+    left = stages.keys()
+    assert [key for key in left if image in key] == [keys.tombstone(image)]
+    assert stages.catalog.annotations.of_image(image) == []
+    [row] = stages.catalog.labeling.of_image(image)
+    assert (row.project, row.state, row.task_id) == (HERE, "erased", 13), "labeling deletes it"
+    [other] = set(stages.catalog.annotations.images())
+    assert len(stages.keys(keys.annotations_folder(other))) == 4
+    assert len(stages.catalog.annotations.of_image(other)) == 3
+    assert len(stages.catalog.labeling.of_image(other)) == 2
+
+
+def test_what_is_said_late_of_an_erased_image_is_deleted(stages: Stages) -> None:
+    image = annotate(stages)
+    delete_image(stages.maintenance, image)
+    say(stages.catalog, stages.store, revise(at_s=9).model_copy(update={"image": image}))
+    stages.catalog.labeling.adopt(HERE, image, "quai", keys.day_of(image), 99, stages.clock())
+    repeat_deletes(stages.maintenance)
+    assert stages.keys(keys.annotations_folder(image)) == []
+    assert stages.catalog.annotations.of_image(image) == []
+    assert stages.catalog.labeling.erased(HERE, 9) == [image]
+
+
+def test_image_of_which_only_annotations_are_left_can_be_erased(stages: Stages) -> None:
+    image = annotate(stages)
+    stages.catalog.images.remove(image)
+    for key in keys.every_object(image):
+        stages.store.delete(key)
+    delete_image(stages.maintenance, image)
+    left = stages.keys()
+    assert [key for key in left if image in key] == [keys.tombstone(image)]
+    assert stages.catalog.annotations.of_image(image) == []

@@ -7,11 +7,14 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline import keys
+from pipeline.annotations import Annotation
 from pipeline.catalog import Catalog, open_catalog
 from pipeline.records import Camera
 from pipeline.storage import StoredObject
+from services.maintenance.erasure import delete_image
 from services.maintenance.rebuild import Rebuilt, rebuild_catalog
 from services.scheduler.sources import save_camera
+from tests.revisions import HERE, THERE, revise, say
 from tests.stages import CAMERA, Stages, draw
 
 
@@ -73,3 +76,49 @@ def test_bytes_without_a_mark_are_no_image(stages: Stages, empty: Catalog) -> No
     image = stages.keep(draw(1))
     stages.store.delete(keys.frame_mark(image))
     assert rebuild_catalog(empty, stages.store, stages.clock(), ignore) == Rebuilt()
+
+
+def say_of(stages: Stages, image: str, *said: Annotation) -> None:
+    for one in said:
+        say(stages.catalog, stages.store, one.model_copy(update={"image": image}))
+
+
+def test_annotation_has_the_row_of_its_newest_revision_again(
+    stages: Stages, empty: Catalog
+) -> None:
+    stages.detecting = True
+    image = stages.keep(draw(1))
+    say_of(stages, image, revise("5"), revise("5", at_s=2, status="skipped"), revise("6", at_s=1))
+    say_of(stages, image, revise("a.txt", project="import", task=None, at_s=3))
+    rebuilt = rebuild_catalog(empty, stages.store, stages.clock(), ignore)
+    assert rebuilt == Rebuilt(detected=1, annotations=3)
+    told = [
+        [(row.project, row.annotation, row.task_id, row.revision, row.status) for row in rows]
+        for rows in (empty.annotations.of_image(image), stages.catalog.annotations.of_image(image))
+    ]
+    assert len(told[0]) == 3
+    assert told[0] == told[1]
+
+
+def test_annotated_image_has_its_labeling_task_again(stages: Stages, empty: Catalog) -> None:
+    stages.detecting = True
+    one, other = stages.keep(draw(1)), stages.keep(draw(2))
+    say_of(stages, one, revise("5", task=11), revise("5", task=11, at_s=1))
+    say_of(stages, one, revise("6", task=7, project=THERE, at_s=2))
+    say_of(stages, other, revise("a.txt", project="import", task=None))
+    rebuild_catalog(empty, stages.store, stages.clock(), ignore)
+    found = [(row.project, row.task_id, row.state, row.day) for row in empty.labeling.of_image(one)]
+    day = keys.day_of(one)
+    assert found == [(HERE, 11, "sent", day), (THERE, 7, "sent", day)]
+    assert empty.labeling.of_image(other) == []
+
+
+def test_what_was_said_of_an_erased_image_has_no_row(stages: Stages, empty: Catalog) -> None:
+    stages.detecting = True
+    image = stages.keep(draw(1))
+    delete_image(stages.maintenance, image)
+    say_of(stages, image, revise("5"))  # written late
+    rebuilt = rebuild_catalog(empty, stages.store, stages.clock(), ignore)
+    assert rebuilt == Rebuilt(tombstones=1, ignored=1)
+    assert empty.annotations.of_image(image) == []
+    assert empty.labeling.of_image(image) == []

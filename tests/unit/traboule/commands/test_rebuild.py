@@ -35,8 +35,8 @@ def test_rebuilding_lists_the_same(run: Run, filled: Path) -> None:
     before = listing(run)
     ran = run("rebuild-catalog", "--yes")
     assert ran.out == (
-        "rebuilt: 1 cameras, 1 images detected, 1 waiting, 1 near-duplicates, 0 tombstones, "
-        "0 marks left out\n"
+        "rebuilt: 1 cameras, 1 images detected, 1 waiting, 1 near-duplicates, "
+        "0 annotations, 0 tombstones, 0 marks left out\n"
     )
     assert listing(run) == before
     assert [camera["id"] for camera in run("cameras", "list", "--json").json] == ["quai-saone"]

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from pipeline import keys
+from pipeline.errors import UserError
+from pipeline.messages import FollowChanges, Message
+from services.labeling.api import MAX_BODY_BYTES, make_api, serving
+from services.labeling.project import SECRET_HEADER
+from services.labeling.settings import ImageAccess
+from services.labeling.signing import sign_address
+from services.labeling.webhook import Doorbell
+from tests.round_trip import RoundTrip
+
+SECRET = {SECRET_HEADER: "knock knock"}
+
+
+class Served:
+    def __init__(self, port: int, published: list[Message]) -> None:
+        self.port = port
+        self.published = published
+
+    def ask(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes, float]:
+        """Status, body and seconds."""
+        began = time.monotonic()
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.read(), time.monotonic() - began
+
+
+@contextmanager
+def serve(trip: RoundTrip) -> Iterator[Served]:
+    published: list[Message] = []
+    api = make_api(trip.settings, trip.workspace.store, Doorbell(published.append, within_s=0.05))
+    with serving(api, "127.0.0.1", 0) as port:
+        yield Served(port, published)
+
+
+def test_health_is_told(trip: RoundTrip) -> None:
+    with serve(trip) as served:
+        assert served.ask("GET", "/health")[:2] == (200, b'{"status":"UP"}')
+
+
+@pytest.mark.parametrize("path", ["/health/", "/webhook/"])
+def test_slash_too_many_is_not_found_and_leads_nowhere(trip: RoundTrip, path: str) -> None:
+    """Its redirect would go to whatever host the request names."""
+    with serve(trip) as served:
+        assert served.ask("GET", path, headers={"Host": "evil.test"})[0] == 404
+
+
+def test_webhook_is_answered_at_once_and_passed_on_as_a_hint(trip: RoundTrip) -> None:
+    with serve(trip) as served:
+        for _ in range(5):  # replayed
+            status, body, took_s = served.ask("POST", "/webhook", b'{"action": "x"}', SECRET)
+            assert (status, body) == (204, b"")
+            assert took_s < 0.9, "Label Studio waits for a second"
+        time.sleep(0.2)
+        assert 1 <= len(served.published) <= 5
+        assert set(map(type, served.published)) == {FollowChanges}
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {SECRET_HEADER: "guess"}, {"Authorization": "knock knock"}]
+)
+def test_forged_webhook_is_refused(trip: RoundTrip, headers: dict[str, str]) -> None:
+    with serve(trip) as served:
+        assert served.ask("POST", "/webhook", b"{}", headers)[0] == 401
+        time.sleep(0.1)
+        assert served.published == []
+
+
+def test_webhook_without_a_secret_of_ours_knows_nobody(trip: RoundTrip) -> None:
+    trip.set(webhook_secret_file=None)
+    with serve(trip) as served:
+        assert served.ask("POST", "/webhook", b"{}", {SECRET_HEADER: ""})[0] == 401
+
+
+def test_payload_is_neither_read_to_its_end_nor_logged(
+    trip: RoundTrip, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    body = b'{"project": {"token": "7f3a-do-not-show"}, "x": "' + b"a" * MAX_BODY_BYTES + b'"}'
+    with serve(trip) as served:
+        status, _, took_s = served.ask("POST", "/webhook", body, SECRET)
+        assert (status, took_s < 2) == (204, True)
+        assert served.ask("POST", "/webhook", b"not json at all \xff", SECRET)[0] == 204
+        time.sleep(0.1)
+        assert served.published
+    assert "7f3a-do-not-show" not in caplog.text + "".join(capsys.readouterr())
+
+
+def test_webhook_whose_body_never_comes_is_answered(trip: RoundTrip) -> None:
+    with serve(trip) as served, closing(HTTPConnection("127.0.0.1", served.port)) as connection:
+        connection.putrequest("POST", "/webhook")
+        connection.putheader("Content-Length", "100")
+        connection.putheader(*next(iter(SECRET.items())))
+        connection.endheaders()
+        connection.sock.settimeout(8)
+        assert connection.getresponse().status == 204
+
+
+def test_image_is_given_for_a_signed_address_alone(trip: RoundTrip) -> None:
+    image, other = trip.detect(), trip.detect()
+    base = trip.settings.images_url
+    path = sign_address(base, "a secret", image).removeprefix(base)
+    stored = trip.workspace.store.get(keys.stored_image(image)).data
+    with serve(trip) as served:
+        assert served.ask("GET", path)[:2] == (200, stored)
+        for wrong in (
+            path.replace(image, other),
+            path.partition("?")[0],
+            path[:-1] + ("0" if path[-1] != "0" else "1"),
+            "/images/..%2F..%2Ftoken?signature=00",
+        ):
+            assert served.ask("GET", wrong)[0] in {403, 404}
+
+
+def test_images_are_not_served_where_label_studio_has_them_otherwise(trip: RoundTrip) -> None:
+    trip.set(images=ImageAccess.S3)
+    image = trip.detect()
+    base = trip.settings.images_url
+    with serve(trip) as served:
+        path = sign_address(base, "a secret", image).removeprefix(base)
+        assert served.ask("GET", path)[0] == 404
+
+
+def test_port_that_is_taken_is_told(trip: RoundTrip, tmp_path: Path) -> None:
+    with serve(trip) as served, pytest.raises(UserError, match="cannot listen on"):
+        api = make_api(trip.settings, trip.workspace.store, Doorbell(lambda message: None))
+        with serving(api, "127.0.0.1", served.port):
+            pass

@@ -1,0 +1,147 @@
+"""Connecting a data folder to a Label Studio: it lets us in, has our project, and is remembered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pipeline.annotations import CLASSES
+from pipeline.cadence import utc_now
+from pipeline.errors import UserError
+from pipeline.labels.interface import compare_interface
+from services.labeling.access import check_access, read_token, read_url
+from services.labeling.installation import find_port
+from services.labeling.project import find_project
+from services.labeling.settings import ImageAccess, SendPolicy
+from services.labeling.signed_images import LOOPBACK_HOSTS, make_secret
+from services.labeling.studio import StudioProject
+from services.labeling.tasks import INSTALL_SDK
+from traboule.labels.connection import (
+    KnownStudio,
+    find_known,
+    place_of,
+    remember,
+    settings_of,
+)
+from traboule.labels.reaching import opened
+from traboule.workspace import Workspace
+
+FIRST_IMAGES_PORT = 8300
+SHORTEST_TITLE = 3  # Label Studio takes none below
+SECRETS = ("images-secret", "webhook-secret")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the person wants of a connection; None: as it was, or the default."""
+
+    url: str | None
+    token_file: Path | None
+    project: str | None = None
+    images: ImageAccess | None = None
+    policy: SendPolicy | None = None
+    every_nth: int | None = None
+    fraction: float | None = None
+    per_camera_and_day: int | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """`remarks` are for the person: none of them hinders."""
+
+    known: KnownStudio
+    user: str | None
+    version: str | None
+    project: StudioProject
+    remarks: tuple[str, ...]
+
+
+def connect(workspace: Workspace, asked: Asked) -> Made:
+    """UserError, in one sentence, where the Label Studio does not let us in."""
+    data = workspace.data
+    if data is None:
+        raise UserError(
+            "there is no folder to remember a connection in: the labeling service is told by "
+            "LABELING_URL and LABELING_TOKEN_FILE"
+        )
+    if asked.images is ImageAccess.S3:
+        raise UserError(
+            "the images lie in a folder here, from which no S3 server shows them: "
+            "--images signed, or --images upload"
+        )
+    known = _choose(asked, find_known(data))
+    held = read_token(known.token_file)
+    try:
+        access = check_access(known.url, held.token)
+    except ImportError as error:
+        raise UserError(f"{error}; {INSTALL_SDK}") from None
+    if access.problem is not None:
+        raise UserError(access.problem)
+    make_secrets(data)
+    project, remarks = _take_up_project(workspace, known, held.token)
+    remember(data, known)
+    warned = [held.warning] if held.warning else []
+    return Made(known, access.user, access.version, project, (*warned, *remarks, *_remark(known)))
+
+
+def make_secrets(data: Path) -> None:
+    for name in SECRETS:
+        make_secret(place_of(data) / name)
+
+
+def _choose(asked: Asked, before: KnownStudio | None) -> KnownStudio:
+    """What is asked for, beside what was before."""
+    url = read_url(asked.url) if asked.url is not None else (before.url if before else None)
+    if url is None:
+        raise UserError("which Label Studio? traboule labels connect URL --token-file FILE")
+    if before is not None and before.url != url:
+        raise UserError(
+            f"connected to {before.url} so far; first: traboule labels disconnect"
+            " (what was labelled stays)"
+        )
+    if before is None and asked.token_file is None:
+        raise UserError("name the file that holds its token: --token-file FILE")
+    if asked.project is not None and len(asked.project) < SHORTEST_TITLE:
+        raise UserError(f"a project's title has {SHORTEST_TITLE} characters at least")
+    wanted = {name: value for name, value in vars(asked).items() if value is not None}
+    if "token_file" in wanted:
+        wanted["token_file"] = wanted["token_file"].expanduser().absolute()
+    known: dict[str, Any] = before.model_dump() if before else {}
+    known = known | wanted | {"url": url}
+    if before is None:
+        known["images_port"] = find_port(FIRST_IMAGES_PORT)
+        known.setdefault("images", _choose_images(url))
+    return KnownStudio.model_validate(known)
+
+
+def _choose_images(url: str) -> ImageAccess:
+    """UserError where there is no way that serves everybody."""
+    host = urlsplit(url).hostname or ""
+    if host in LOOPBACK_HOSTS:
+        return ImageAccess.SIGNED
+    raise UserError(
+        f"{host} is another machine, so say how it comes by the images: --images upload gives it "
+        "a copy of each that is sent; --images signed shows them to browsers on this machine alone"
+    )
+
+
+def _take_up_project(
+    workspace: Workspace, known: KnownStudio, token: str
+) -> tuple[StudioProject, list[str]]:
+    assert workspace.data is not None
+    with opened(known.url, token) as studio:
+        # Nothing remembered: one that was deleted is made anew, since a person asks for it.
+        project = find_project(studio, settings_of(workspace.data, known), None)
+    workspace.catalog.labeling_projects.contacted(project.key, utc_now())
+    return project, compare_interface(project.interface, CLASSES)
+
+
+def _remark(known: KnownStudio) -> list[str]:
+    host = urlsplit(known.url).hostname or ""
+    if known.images is ImageAccess.SIGNED and host not in LOOPBACK_HOSTS:
+        return ["images are shown to browsers on this machine alone, while a run is at work"]
+    if known.images is ImageAccess.UPLOAD:
+        return [f"a copy of each image that is sent stays at {known.url}"]
+    return []

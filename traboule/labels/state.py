@@ -1,0 +1,88 @@
+"""How labeling stands, as the catalog and the object store know it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pipeline.annotations import USABLE
+from pipeline.catalog.labeling import TaskState
+from traboule.labels.connection import find_labeling
+from traboule.labels.projects import find_row
+from traboule.workspace import Workspace
+
+if TYPE_CHECKING:
+    from services.labeling.agreement import Agreement, ImageAgreement
+
+
+@dataclass(frozen=True)
+class LabelingState:
+    """`project` None: none was reached yet. `tasks` by state, `annotations` by status; `labelled`:
+    images that a set can be made from. `reason`: why Label Studio does not answer."""
+
+    url: str | None
+    project: str | None = None
+    contacted_at: datetime | None = None
+    followed_to: datetime | None = None
+    reason: str = ""
+    notes: Sequence[str] = ()
+    tasks: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    failed: Mapping[str, int] = field(default_factory=dict)
+    annotations: Mapping[str, int] = field(default_factory=dict)
+
+
+def read_state(workspace: Workspace) -> LabelingState | None:
+    """None where nothing is connected, and never was. Raises CatalogError."""
+    settings = find_labeling(workspace.data)
+    url = settings.url if settings else None
+    row = find_row(workspace.catalog, url)
+    if row is None:
+        return None if url is None else LabelingState(url)
+    is_known = row.contacted_at is not None
+    key, tasks = row.project, workspace.catalog.labeling
+    return LabelingState(
+        url=url or (None if workspace.data else key.rpartition("#")[0]),
+        project=key if is_known else None,
+        contacted_at=row.contacted_at,
+        followed_to=row.followed_to,
+        reason=row.reason,
+        notes=tuple(row.notes),
+        tasks=tasks.count_by_state(key),
+        left_out=tasks.reasons(key, TaskState.LEFT_OUT),
+        failed=tasks.reasons(key, TaskState.FAILED),
+        annotations=workspace.catalog.annotations.count_by_status(),
+    )
+
+
+def count_labelled(workspace: Workspace) -> int:
+    return sum(1 for _ in workspace.catalog.annotations.images(statuses=USABLE))
+
+
+def read_agreement(workspace: Workspace) -> Agreement:
+    """Of all images that several people looked at; their annotations are read from the store."""
+    from services.labeling.agreement import summarise
+
+    return summarise(_compare(workspace))
+
+
+def _compare(workspace: Workspace) -> Iterator[ImageAgreement | None]:
+    from pipeline import keys
+    from pipeline.annotations import Annotation
+    from pipeline.errors import ObjectMissing
+    from services.labeling.agreement import agree
+
+    catalog, store = workspace.catalog.annotations, workspace.store
+    usable = {status.value for status in USABLE}
+    for image in catalog.with_several():
+        said = []
+        for row in catalog.of_image(image):
+            if row.status in usable:
+                try:
+                    found = store.get(keys.annotation(image, row.revision))
+                except ObjectMissing:
+                    continue  # erased meanwhile
+                said.append(Annotation.model_validate_json(found.data))
+        yield agree(said)
