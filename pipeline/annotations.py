@@ -1,4 +1,4 @@
-"""What people say of an image, as frozen records: one object per revision, none ever overwritten."""
+"""What people say of an image, as frozen records: an object per revision, none ever overwritten."""
 
 from __future__ import annotations
 

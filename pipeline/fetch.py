@@ -16,7 +16,7 @@ import requests
 import urllib3.exceptions
 from requests.utils import get_auth_from_url
 
-from pipeline.connections import Watch, WatchedAdapter, is_local
+from pipeline.connections import Trusted, Watch, WatchedAdapter, is_local
 from pipeline.errors import FetchError
 from pipeline.records import Outcome
 from pipeline.refusals import explain_failure, refuse_status
@@ -73,13 +73,16 @@ class _Session(requests.Session):
 
 
 class Fetcher:
-    """Fetches URLs over pooled connections; threads may share one."""
+    """Fetches URLs over pooled connections; threads may share one. `trusted`: servers that may have
+    a public name and a private address."""
 
-    def __init__(self, limits: FetchLimits, user_agent: str) -> None:
+    def __init__(
+        self, limits: FetchLimits, user_agent: str, trusted: Trusted = frozenset()
+    ) -> None:
         self._limits = limits
         self._session = _Session()
-        self._session.mount("http://", WatchedAdapter())
-        self._session.mount("https://", WatchedAdapter())
+        self._session.mount("http://", WatchedAdapter(trusted))
+        self._session.mount("https://", WatchedAdapter(trusted))
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         # Compressing pictures gains nothing, and a bomb must first be sent to be bounded.
         self._session.headers.update({"User-Agent": user_agent, "Accept-Encoding": "identity"})

@@ -37,7 +37,7 @@ def start_logs(file: Path | None = None, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in ("celery", "kombu", "urllib3", "alembic", "amqp", "PIL"):
+    for chatty in ("celery", "kombu", "urllib3", "alembic", "amqp", "PIL", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel("WARNING")
     structlog.configure(
         processors=[

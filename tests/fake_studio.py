@@ -96,6 +96,15 @@ class FakeStudio:
         self._asked("change_interface")
         self.projects[project_id] = replace(self._project(project_id), interface=interface)
 
+    def set_model_version(self, project_id: int, version: str) -> None:
+        self._asked("set_model_version")
+        project = self._project(project_id)
+        made = [one for task in self._tasks_of(project_id) for one in task.predictions]
+        titles = [title for _, title, _ in self.backends.values()]
+        if version not in ("", *titles, *(one["model_version"] for one in made)):
+            raise StudioRefused("Model version doesn't exist either as live model or …")
+        self.projects[project_id] = replace(project, model_version=version)
+
     def import_tasks(self, project_id: int, tasks: Sequence[NewStudioTask]) -> Sequence[int]:
         self._asked("import_tasks")
         self._project(project_id)
@@ -105,7 +114,10 @@ class FakeStudio:
             raise ValueError(f"more than {MAX_TASKS_PER_REQUEST} tasks in one request")
         if any("image" not in task.data for task in tasks):
             raise StudioRefused("a task has no data key 'image'")
-        return [self._import(project_id, task) for task in tasks]
+        numbers = [self._import(project_id, task) for task in tasks]
+        versions = [one.model_version for task in tasks for one in task.predictions]
+        self._show(project_id, *versions[-1:])
+        return numbers
 
     def find_tasks(self, project_id: int, image_ids: Sequence[str]) -> Mapping[str, Sequence[int]]:
         self._asked("find_tasks")
@@ -126,10 +138,14 @@ class FakeStudio:
         for task_id in task_ids:
             self.tasks.pop(task_id, None)
 
-    def list_changed(self, project_id: int, since: datetime | None) -> Iterator[StudioTask]:
+    def list_changed(
+        self, project_id: int, since: datetime | None, after: int = 0
+    ) -> Iterator[StudioTask]:
         self._asked("list_changed")
         changed = [
-            task for task in self._tasks_of(project_id) if since is None or task.updated_at >= since
+            task
+            for task in self._tasks_of(project_id)
+            if since is None or (task.updated_at, task.id) > (since, after)
         ]
         for task in sorted(changed, key=lambda task: (task.updated_at, task.id)):
             self._check()
@@ -178,6 +194,7 @@ class FakeStudio:
         self._asked("ensure_backend")
         self._project(project_id)
         self.backends[project_id] = (url, title, login)
+        self._show(project_id, title)
 
     # What people do over there.
 
@@ -235,6 +252,12 @@ class FakeStudio:
         if project_id not in self.projects:
             raise ProjectMissing(f"{self.url} has no project {project_id}")
         return self.projects[project_id]
+
+    def _show(self, project_id: int, *version: str) -> None:
+        """By itself, where nothing is shown yet."""
+        project = self._project(project_id)
+        if version and not project.model_version:
+            self.projects[project_id] = replace(project, model_version=version[0])
 
     def _tasks_of(self, project_id: int) -> list[_Task]:
         self._project(project_id)

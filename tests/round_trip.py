@@ -97,6 +97,7 @@ class RoundTrip:
             token_file=self.token_file,
             images_secret_file=folder / "signing",
             webhook_secret_file=folder / "webhook",
+            per_camera_and_day=None,
         )
         self.number = 0
         self.restart()

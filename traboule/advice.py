@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from traboule.workspace import has_addresses
 
 CLI = "docker compose run --rm cli"
+LABELS = "docker compose run --rm labels"  # with labeling's rights
 STAGES = "scheduler capture detection maintenance"
-_ASKING = "cameras|images|drops|sheet|status|doctor|summary"
+_ASKING = "cameras|images|drops|sheet|labels|status|doctor|summary"
 _REBUILD = re.compile(r"(?<![\w/])traboule (?=rebuild-catalog\b)")
+_LABELING = re.compile(r"(?<![\w/])traboule (?=labels (?:connect|import)\b)")
 _COMMAND = re.compile(rf"(?<![\w/])traboule (?=(?:{_ASKING})\b)")
 
 
@@ -60,4 +62,5 @@ def fit(message: str) -> str:
     if not has_addresses():
         return message
     message = _REBUILD.sub("docker compose run --rm upkeep ", message)
+    message = _LABELING.sub(f"{LABELS} ", message)
     return _COMMAND.sub(f"{CLI} ", message)

@@ -5,12 +5,22 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import IO
 
 import typer
 
 from pipeline.errors import UserError
 
 STANDARD_OUTPUT = Path("-")
+
+
+def open_target(out: Path) -> Path | IO[bytes]:
+    """`out`, or standard output where it is `-`. UserError where that is a terminal."""
+    if out != STANDARD_OUTPUT:
+        return out
+    if sys.stdout.isatty():
+        raise UserError("a zip is nothing for a terminal; send it to a file: > set.zip")
+    return typer.get_binary_stream("stdout")
 
 
 def deliver(data: bytes, to: Path, *, readable: bool) -> None:

@@ -11,6 +11,7 @@ from pipeline.catalog import open_catalog
 from pipeline.errors import PipelineError
 from services.labeling.access import check_access, read_token
 from services.labeling.tasks import INSTALL_SDK
+from traboule.advice import fit
 from traboule.check import Check, Patient
 from traboule.labels.connection import KnownStudio, find_known, place_of
 from traboule.labels.image_service import LOCK, is_held
@@ -72,6 +73,6 @@ def _check_catalog(patient: Patient) -> Sequence[Check]:
     if row is None:
         return []
     if row.reason:
-        return [Check(NAME, "warn", row.reason, LOGS)]
+        return [Check(NAME, "warn", fit(row.reason), LOGS)]
     notes = "; ".join(row.notes)
     return [Check(NAME, "warn" if notes else "ok", notes or row.project, LOGS if notes else "")]

@@ -92,7 +92,7 @@ RIGHTS: Mapping[str, Rights] = {
     "labeling": Rights(
         buckets={
             "images": "get",
-            "detections": "get",
+            "detections": "list get",  # an import finds an image by its bytes
             "tombstones": "get",
             "annotations": "list get put",
         },
@@ -100,7 +100,7 @@ RIGHTS: Mapping[str, Rights] = {
             "images": "select",
             "image_labels": "select",
             "labeling_tasks": "select insert update delete",  # of what was erased over there
-            "labeling_projects": "select insert update",
+            "labeling_projects": "select insert update delete",  # before its project was found
             "annotations": "select insert update",
         },
     ),

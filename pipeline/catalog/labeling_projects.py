@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from pipeline.catalog.engine import Transactions, insert_into
 from pipeline.catalog.tables import LabelingProjectRow
@@ -28,8 +28,13 @@ class LabelingProjects:
             return session.scalars(query).all()
 
     def contacted(self, project: str, now: datetime) -> None:
-        """It answered: whatever was wrong is over."""
+        """It answered: whatever was wrong is over, also what was noted of its server before."""
         self._set(project, contacted_at=now, reason="")
+        nameless = f"{project.rpartition('#')[0]}#"
+        with self._transactions.writing() as session:
+            session.execute(
+                delete(LabelingProjectRow).where(LabelingProjectRow.project == nameless)
+            )
 
     def failed(self, project: str, reason: str) -> None:
         self._set(project, reason=reason)

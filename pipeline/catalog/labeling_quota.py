@@ -6,10 +6,10 @@ What waits beyond its quota stays, and may be many: it is counted from an index,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from heapq import nsmallest
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select, union_all
 from sqlalchemy.orm import Session
 
 from pipeline.catalog.labeling_queries import Conditions, TaskState, in_state, is_claimed
@@ -52,9 +52,12 @@ def _choose_within(
 def _find_room(session: Session, project: str, quota: int) -> Mapping[_SourceDay, int]:
     """Days of sources where something waits, and how many more may be sent; the newest days, where
     there are too many."""
-    waiting = _count(session, in_state(project, TaskState.WAITING))
-    sent = _count(session, in_state(project, TaskState.SENT))
-    claimed = _count(session, is_claimed(project))
+    waiting, sent, claimed = _count(
+        session,
+        in_state(project, TaskState.WAITING),
+        in_state(project, TaskState.SENT),
+        is_claimed(project),
+    )
     room = {
         one: quota - sent[one] - claimed[one]
         for one in sorted(waiting, key=lambda one: (one[1], one[0]), reverse=True)
@@ -63,9 +66,16 @@ def _find_room(session: Session, project: str, quota: int) -> Mapping[_SourceDay
     return dict(list(room.items())[:DAYS_AT_ONCE])
 
 
-def _count(session: Session, where: Conditions) -> Counter[_SourceDay]:
-    query = select(*_GROUP, func.count()).where(*where).group_by(*_GROUP)
-    return Counter({(source, day): number for source, day, number in session.execute(query)})
+def _count(session: Session, *kinds: Conditions) -> Sequence[Counter[_SourceDay]]:
+    """In one statement, of one moment: between two, what was claimed is sent, and in neither."""
+    counts = [Counter[_SourceDay]() for _ in kinds]
+    parts = [
+        select(literal(kind), *_GROUP, func.count()).where(*where).group_by(*_GROUP)
+        for kind, where in enumerate(kinds)
+    ]
+    for kind, source, day, number in session.execute(union_all(*parts)):
+        counts[kind][source, day] = number
+    return counts
 
 
 def _read(session: Session, where: Conditions, limit: int) -> list[tuple[float, str]]:

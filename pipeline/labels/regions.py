@@ -26,9 +26,8 @@ def write_regions(
     control: str = CONTROL,
     image: str = OBJECT,
 ) -> list[dict[str, Any]]:
-    """Label Studio's dicts. Their ids are the same for the same `seed`, so that a box taken over by a
-    person can be traced to the one predicted. `control` and `image` are names of the interface's
-    tags."""
+    """Label Studio's dicts. Their ids follow from `seed`, so that a box that a person took over can
+    be traced to the one predicted. `control` and `image` are names of the interface's tags."""
     names = {"from_name": control, "to_name": image, "type": _TYPE}
     return [
         {"id": _name(f"{seed} {number}"), **names, **_describe(one, size)}

@@ -113,8 +113,10 @@ class SdkStudio:
         return self._project(self._ask("POST", "/api/projects/", body=made))
 
     def change_interface(self, project_id: int, interface: str) -> None:
-        path, body = f"/api/projects/{project_id}/", {"label_config": interface}
-        self._ask_project(project_id, "PATCH", path, body=body)
+        self._change_project(project_id, {"label_config": interface})
+
+    def set_model_version(self, project_id: int, version: str) -> None:
+        self._change_project(project_id, {"model_version": version})
 
     def import_tasks(self, project_id: int, tasks: Sequence[NewStudioTask]) -> Sequence[int]:
         if not tasks:
@@ -161,9 +163,11 @@ class SdkStudio:
             with suppress(NotThere):
                 self._ask("DELETE", f"/api/tasks/{task_id}/")
 
-    def list_changed(self, project_id: int, since: datetime | None) -> Iterator[StudioTask]:
+    def list_changed(
+        self, project_id: int, since: datetime | None, after: int = 0
+    ) -> Iterator[StudioTask]:
         with understanding(self.url):
-            for row in find_changed(self._list(project_id, full=True), since):
+            for row in find_changed(self._list(project_id, full=True), since, after):
                 yield read_task(row)
 
     def list_task_ids(self, project_id: int) -> Iterator[tuple[int, str | None]]:
@@ -239,6 +243,9 @@ class SdkStudio:
             if error.status == 404 and method == "POST":
                 self.get_project(project_id)
             raise
+
+    def _change_project(self, project_id: int, body: Mapping[str, str]) -> None:
+        self._ask_project(project_id, "PATCH", f"/api/projects/{project_id}/", body=body)
 
     def _project(self, row: Any) -> StudioProject:
         with understanding(self.url):

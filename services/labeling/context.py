@@ -15,18 +15,18 @@ from services.labeling.settings import LabelingSettings
 
 if TYPE_CHECKING:
     from services.labeling.comparing import Comparison
+    from services.labeling.reading import Reading
 
 
 @dataclass
 class Progress:
-    """What this process remembers from one run to the next, and could do without. `quiet_to`: when
-    the newest change followed was made; `quiet_since`: since when it is the newest, by our clock;
-    `settled`: what was changed before it can no longer turn up late."""
+    """What this process remembers from one run to the next, and could do without. `reading`: how
+    far the changes were read; `shown_models`: by project, the version whose predictions are shown
+    there."""
 
-    quiet_to: datetime | None = None
-    quiet_since: datetime | None = None
-    settled: bool = False
+    reading: Reading | None = None
     comparison: Comparison | None = None  # begun, and not at its end yet
+    shown_models: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pipeline.annotations import CLASSES, Annotation, AnnotationStatus
 from pipeline.errors import UserError
@@ -44,9 +44,10 @@ class ExportOptions:
 
 
 def export(
-    store: ObjectStore, images: Iterable[str], target: Path, options: ExportOptions
+    store: ObjectStore, images: Iterable[str], target: Path | IO[bytes], options: ExportOptions
 ) -> ExportReport:
-    """Write a set of those of `images` (ids) that people labelled to `target`, a folder or a .zip.
+    """Write a set of those of `images` (ids) that people labelled to `target`: a folder, a .zip, or
+    a stream, which gets a zip.
 
     The set appears whole or not at all; without a single image there is none, and the report says
     why. UserError where `target` exists or cannot be written, StorageError from the object store.
@@ -58,7 +59,8 @@ def export(
             sink.commit()
         return report
     except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror}") from error
+        name = target if isinstance(target, Path) else "the set"
+        raise UserError(f"cannot write {name}: {error.strerror}") from error
     finally:
         sink.discard()
 
@@ -79,6 +81,8 @@ def _write(
         writer.add(found.entry)
         manifest.add(describe_origin(found))
         _count(tally, found)
+    if not tally.images:
+        return tally.report(options.form, options.classes, "")
     report = tally.report(options.form, options.classes, writer.finish())
     sink.write_chunks(MANIFEST, manifest.chunks())
     sink.write(reports.FILE, report.model_dump_json(indent=2).encode())

@@ -53,17 +53,26 @@ def find_after(list_page: ListPage, filters: Sequence[Filter]) -> Iterator[Row]:
         yield from page.rows
 
 
-def find_changed(list_page: ListPage, since: datetime | None) -> Iterator[Row]:
-    """All rows changed at `since` or later, oldest change first. A row that is changed meanwhile
-    comes again, as it is then."""
+def find_changed(list_page: ListPage, since: datetime | None, after: int = 0) -> Iterator[Row]:
+    """All rows changed at `since` or later, by their time of change and then by number. A row that
+    is changed meanwhile comes again, as it is then.
+
+    Of those changed at that very time, the ones with a number above `after` alone.
+    """
     start = [] if since is None else [_changed("greater_or_equal", since)]
+    if since is not None and after:
+        yield from find_after(
+            list_page, [_changed("equal", since), Filter("id", "greater", "Number", after)]
+        )
+        start = [_changed("greater", since)]
     while True:
         page = list_page(start, BY_CHANGE)
+        rows = sorted(page.rows, key=_place)
         if page.is_last:
-            yield from page.rows
+            yield from rows
             return
-        last = read_time(page.rows[-1]["updated_at"])
-        before = [row for row in page.rows if read_time(row["updated_at"]) < last]
+        last = read_time(rows[-1]["updated_at"])
+        before = [row for row in rows if read_time(row["updated_at"]) < last]
         if before:
             # Of those that share the last one's time, some may be on the next page.
             yield from before
@@ -71,6 +80,10 @@ def find_changed(list_page: ListPage, since: datetime | None) -> Iterator[Row]:
         else:
             yield from find_after(list_page, [_changed("equal", last)])
             start = [_changed("greater", last)]
+
+
+def _place(row: Row) -> tuple[datetime, int]:
+    return read_time(row["updated_at"]), row["id"]
 
 
 def read_time(text: str) -> datetime:

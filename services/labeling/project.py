@@ -13,6 +13,7 @@ from services.labeling.settings import ImageAccess, LabelingSettings, read_secre
 from services.labeling.studio import SourceStorage, Studio, StudioProject
 
 SECRET_HEADER = "X-Traboule-Secret"
+BACKEND_TITLE = "Traboule"
 
 log = get_logger(__name__)
 
@@ -86,7 +87,7 @@ def _add_backend(studio: Studio, settings: LabelingSettings, project: int) -> No
     if settings.backend_url is not None:
         password = read_secret(settings.backend_password_file, "the ML backend's password")
         login = (settings.backend_user, password)
-        studio.ensure_backend(project, settings.backend_url, "Traboule", login)
+        studio.ensure_backend(project, settings.backend_url, BACKEND_TITLE, login)
 
 
 _STEPS: tuple[tuple[str, Callable[[Studio, LabelingSettings, int], None]], ...] = (

@@ -21,6 +21,7 @@ from services.labeling.context import LabelingContext
 from services.labeling.failures import ProjectMissing, StudioRefused
 from services.labeling.outgoing import Unsendable, compose_task
 from services.labeling.settings import ImageAccess
+from services.labeling.shown_model import ShownModel
 from services.labeling.studio import MAX_TASKS_PER_REQUEST, NewStudioTask
 
 CLAIM_S = 180.0  # longer than a batch can take: what is claimed is not looked for meanwhile
@@ -62,6 +63,7 @@ class Pusher:
         self._connected = connected
         self._tasks = context.catalog.labeling
         self._copies = context.settings.images is ImageAccess.UPLOAD
+        self._shown_model = ShownModel(context, connected)
         self._is_known = False
         self._at_once = UPLOADS_AT_ONCE if self._copies else MAX_TASKS_PER_REQUEST
 
@@ -109,6 +111,7 @@ class Pusher:
         """What of it is neither sent nor given up is free again, unless nobody knows."""
         try:
             batch = self._compose(claim)
+            self._shown_model.begin(task for _, task in batch)
         except TransientError:
             self._tasks.release(self._connected.key, claim.token)
             raise
@@ -118,6 +121,8 @@ class Pusher:
             self._tasks.release(self._connected.key, claim.token)
             raise
         self._tasks.release(self._connected.key, claim.token)
+        if sent:
+            self._shown_model.end()
         return sent
 
     def _compose(self, claim: Claim) -> Batch:

@@ -46,7 +46,7 @@ class LabelingSettings(BaseSettings):
     every_nth: int = Field(default=10, ge=1)
     fraction: float = Field(default=0.1, ge=0, le=1)  # of the images, by the policy `random`
     score_band: tuple[float, float] = (0.3, 0.6)  # where a model's word is worth little
-    per_camera_and_day: int | None = Field(default=None, ge=0)
+    per_camera_and_day: int | None = Field(default=50, ge=0)  # sent by themselves; None: any
 
     images: ImageAccess = ImageAccess.SIGNED
     images_url: str = "http://127.0.0.1:8300"  # of our API, as a browser reaches it

@@ -25,6 +25,7 @@ class StudioProject:
     title: str
     interface: str  # the labeling interface, as XML
     created_at: datetime
+    model_version: str = ""  # whose predictions it shows: a version, or an ML backend's title
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,11 @@ class Studio(Protocol):
 
     def change_interface(self, project_id: int, interface: str) -> None: ...
 
+    def set_model_version(self, project_id: int, version: str) -> None:
+        """Whose predictions are shown: StudioRefused where no prediction there has this version;
+        by an empty one none is chosen, until the next import chooses."""
+        ...
+
     def import_tasks(self, project_id: int, tasks: Sequence[NewStudioTask]) -> Sequence[int]:
         """The new tasks' ids in the same order; all of them are made, or none."""
         ...
@@ -94,9 +100,14 @@ class Studio(Protocol):
         """With its annotations; None where it is gone."""
         ...
 
-    def list_changed(self, project_id: int, since: datetime | None) -> Iterator[StudioTask]:
-        """Tasks changed at `since` or later, oldest change first, with their annotations; read page
-        by page, and each page released before the next."""
+    def list_changed(
+        self, project_id: int, since: datetime | None, after: int = 0
+    ) -> Iterator[StudioTask]:
+        """Tasks changed at `since` or later, by their time of change and then by number, with their
+        annotations; read page by page, and each page released before the next.
+
+        Of those changed at that very time, the ones with a number above `after` alone.
+        """
         ...
 
     def list_task_ids(self, project_id: int) -> Iterator[tuple[int, str | None]]:

@@ -32,7 +32,8 @@ def read_project(url: str, row: Mapping[str, Any]) -> StudioProject:
     number = int(row["id"])
     made = read_time(row["created_at"])
     key = f"{url}#{number}"
-    return StudioProject(number, key, str(row["title"]), str(row["label_config"]), made)
+    shown = str(row.get("model_version") or "")
+    return StudioProject(number, key, str(row["title"]), str(row["label_config"]), made, shown)
 
 
 def write_storage(project_id: int, storage: SourceStorage) -> dict[str, Any]:

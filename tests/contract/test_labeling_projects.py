@@ -37,6 +37,14 @@ def test_each_thing_said_leaves_the_others(catalog: Catalog) -> None:
     assert [one.project for one in projects.all()] == [HERE, THERE]
 
 
+def test_server_that_failed_before_its_project_was_known_is_forgotten(catalog: Catalog) -> None:
+    projects = catalog.labeling_projects
+    for server in ("http://127.0.0.1:8080#", "http://127.0.0.1:80#"):
+        projects.failed(server, "no answer")
+    projects.contacted(HERE, NOW)
+    assert [one.project for one in projects.all()] == ["http://127.0.0.1:80#", HERE]
+
+
 def test_contact_ends_the_failure_and_a_note_replaces_the_last(catalog: Catalog) -> None:
     projects = catalog.labeling_projects
     projects.failed(HERE, "no answer")

@@ -165,6 +165,22 @@ def test_import_keeps_predictions_and_annotations(place: Place) -> None:
     assert {name: made[name] for name in annotation} == annotation
 
 
+def test_model_whose_predictions_are_shown_is_chosen(place: Place) -> None:
+    studio, number = place.studio, place.project.id
+    assert place.project.model_version == ""
+    with pytest.raises(StudioRefused, match="Model version"):
+        studio.set_model_version(number, "yolox 01")
+    both = [StudioPrediction("yolox 01", 0.5, [BOX]), StudioPrediction("yunet 02", None, [])]
+    place.send("cam-0")
+    studio.import_tasks(number, [task_of("cam-1", predictions=both)])
+    assert studio.get_project(number).model_version == "yunet 02", "the last, by itself"
+    for version in ("yolox 01", "", "yolox 01"):
+        studio.set_model_version(number, version)
+        assert studio.get_project(number).model_version == version
+    studio.import_tasks(number, [task_of("cam-2", predictions=both)])
+    assert studio.get_project(number).model_version == "yolox 01"
+
+
 def test_import_of_nothing_makes_nothing(place: Place) -> None:
     assert list(place.studio.import_tasks(place.project.id, [])) == []
 
@@ -259,7 +275,10 @@ def test_tasks_changed_at_one_time_are_all_listed(
     listed = place.changed()
     assert sorted(listed, key=str) == sorted(names)
     assert set(listed[4:]) == set(names[2:10])
+    since = place.read(numbers[4]).updated_at
     assert set(place.changed(place.read(numbers[4]))) == set(names[2:10])
+    rest = place.studio.list_changed(place.project.id, since, numbers[4])
+    assert [task.id for task in rest] == numbers[5:10]
 
 
 def test_task_edited_meanwhile_is_not_passed_over(

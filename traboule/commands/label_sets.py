@@ -9,6 +9,7 @@ import typer
 
 from pipeline.errors import UserError
 from traboule.access import check_camera, existing_data
+from traboule.delivery import open_target
 from traboule.labels.options import (
     AuthorOption,
     ChooseOption,
@@ -78,14 +79,17 @@ def export_labels(  # one for each option
     )
     with existing_data(data) as workspace:
         check_camera(workspace, camera)
-        report = export_set(workspace, out, Chosen(camera, since, until), options)
-    if as_json:
+        target = open_target(out)
+        report = export_set(workspace, target, Chosen(camera, since, until), options)
+    in_it = target is not out  # standard output is the set, which holds the report as well
+    if as_json and not in_it:
         print_json(report.model_dump(mode="json"))
     else:
-        typer.echo(report.describe(), nl=False)
+        typer.echo(report.describe(), nl=False, err=in_it)
     if not report.images:
         raise UserError("nothing was written: there is not one image for the set")
-    typer.echo(f"written to {out}", err=as_json)
+    if not in_it:
+        typer.echo(f"written to {out}", err=as_json)
 
 
 def import_labels(  # one for each option

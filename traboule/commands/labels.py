@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from traboule.access import any_data, check_camera, existing_data
+from traboule.advice import fit
 from traboule.commands import label_sets
 from traboule.labels.options import (
     AllOption,
@@ -163,7 +164,7 @@ def status(data: DataOption = None, as_json: JsonOption = False) -> None:
         print_json(known)
     else:
         for line in tell_all(known):
-            print_whole(line)
+            print_whole(fit(line))
 
 
 app.command("export")(label_sets.export_labels)
@@ -184,8 +185,7 @@ def _tell_made(made: Made, live: str | None) -> list[str]:
     lines += [f"note: {show(remark)}" for remark in made.remarks]
     if live is not None:
         lines.append("the run at work learns of it when it begins again")
-    lines.append("next: traboule labels push, or traboule run, which sends images by itself")
-    return lines
+    return [*lines, f"next: {made.what_next}"]
 
 
 def _tell_pushed(pushed: Pushed) -> list[str]:

@@ -14,7 +14,9 @@ from traboule.options import DataOption, parse_seconds
 def run(
     lasts: Annotated[
         str | None,
-        typer.Option("--for", metavar="TIME", help="How long: 60s, 2h.  [default: until Ctrl-C]"),
+        typer.Option(
+            "--for", metavar="TIME", help="How long: 60s, 2h.", show_default="until Ctrl-C"
+        ),
     ] = None,
     simulate: Annotated[
         int | None,
@@ -22,7 +24,8 @@ def run(
             min=0,
             max=64,
             metavar="N",
-            help="N simulated cameras beside yours.  [default: Grand Lyon's and 2 simulated ones]",
+            help="N simulated cameras beside yours.",
+            show_default="Grand Lyon's and 2 simulated ones",
         ),
     ] = None,
     no_browser: Annotated[

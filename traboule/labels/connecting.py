@@ -11,16 +11,17 @@ from pipeline.annotations import CLASSES
 from pipeline.cadence import utc_now
 from pipeline.errors import UserError
 from pipeline.labels.interface import compare_interface
-from services.labeling.access import check_access, read_token, read_url
+from services.labeling.access import Access, check_access, read_token, read_url
 from services.labeling.installation import find_port
 from services.labeling.project import find_project
-from services.labeling.settings import ImageAccess, SendPolicy
+from services.labeling.settings import ImageAccess, LabelingSettings, SendPolicy
 from services.labeling.signed_images import LOOPBACK_HOSTS, make_secret
 from services.labeling.studio import StudioProject
 from services.labeling.tasks import INSTALL_SDK
 from traboule.labels.connection import (
     KnownStudio,
     find_known,
+    find_labeling,
     place_of,
     remember,
     settings_of,
@@ -56,16 +57,14 @@ class Made:
     version: str | None
     project: StudioProject
     remarks: tuple[str, ...]
+    what_next: str = "traboule labels push, or traboule run, which sends images by itself"
 
 
 def connect(workspace: Workspace, asked: Asked) -> Made:
     """UserError, in one sentence, where the Label Studio does not let us in."""
     data = workspace.data
     if data is None:
-        raise UserError(
-            "there is no folder to remember a connection in: the labeling service is told by "
-            "LABELING_URL and LABELING_TOKEN_FILE"
-        )
+        return _connect_service(workspace, asked)
     if asked.images is ImageAccess.S3:
         raise UserError(
             "the images lie in a folder here, from which no S3 server shows them: "
@@ -73,14 +72,9 @@ def connect(workspace: Workspace, asked: Asked) -> Made:
         )
     known = _choose(asked, find_known(data))
     held = read_token(known.token_file)
-    try:
-        access = check_access(known.url, held.token)
-    except ImportError as error:
-        raise UserError(f"{error}; {INSTALL_SDK}") from None
-    if access.problem is not None:
-        raise UserError(access.problem)
+    access = _let_in(known.url, held.token)
     make_secrets(data)
-    project, remarks = _take_up_project(workspace, known, held.token)
+    project, remarks = _take_up_project(workspace, settings_of(data, known), held.token)
     remember(data, known)
     warned = [held.warning] if held.warning else []
     return Made(known, access.user, access.version, project, (*warned, *remarks, *_remark(known)))
@@ -89,6 +83,44 @@ def connect(workspace: Workspace, asked: Asked) -> Made:
 def make_secrets(data: Path) -> None:
     for name in SECRETS:
         make_secret(place_of(data) / name)
+
+
+def _connect_service(workspace: Workspace, asked: Asked) -> Made:
+    """Its settings have all of it: what a person can ask is that a deleted project is made anew."""
+    settings = find_labeling(None)
+    if settings is None or settings.url is None or settings.token_file is None:
+        raise UserError(
+            "labeling has a connection of its own here, by LABELING_URL and LABELING_TOKEN_FILE; "
+            "to have a project made anew that was deleted: traboule labels connect"
+        )
+    if any(value is not None for value in vars(asked).values()):
+        raise UserError(
+            "labeling's settings say it all here (LABELING_URL, LABELING_POLICY, …), and this "
+            "takes nothing more: traboule labels connect"
+        )
+    token = read_token(settings.token_file).token
+    access = _let_in(settings.url, token)
+    project, remarks = _take_up_project(workspace, settings, token)
+    known = KnownStudio(
+        url=settings.url,
+        token_file=settings.token_file,
+        project=settings.project,
+        images=settings.images,
+        images_port=settings.api_port,
+    )
+    goes_on = "labeling goes on with it within a minute: docker compose logs labeling"
+    return Made(known, access.user, access.version, project, tuple(remarks), goes_on)
+
+
+def _let_in(url: str, token: str) -> Access:
+    """UserError where it does not."""
+    try:
+        access = check_access(url, token)
+    except ImportError as error:
+        raise UserError(f"{error}; {INSTALL_SDK}") from None
+    if access.problem is not None:
+        raise UserError(access.problem)
+    return access
 
 
 def _choose(asked: Asked, before: KnownStudio | None) -> KnownStudio:
@@ -112,7 +144,7 @@ def _choose(asked: Asked, before: KnownStudio | None) -> KnownStudio:
     known = known | wanted | {"url": url}
     if before is None:
         known["images_port"] = find_port(FIRST_IMAGES_PORT)
-        known.setdefault("images", _choose_images(url))
+        known["images"] = asked.images or _choose_images(url)
     return KnownStudio.model_validate(known)
 
 
@@ -128,12 +160,12 @@ def _choose_images(url: str) -> ImageAccess:
 
 
 def _take_up_project(
-    workspace: Workspace, known: KnownStudio, token: str
+    workspace: Workspace, settings: LabelingSettings, token: str
 ) -> tuple[StudioProject, list[str]]:
-    assert workspace.data is not None
-    with opened(known.url, token) as studio:
+    assert settings.url is not None
+    with opened(settings.url, token) as studio:
         # Nothing remembered: one that was deleted is made anew, since a person asks for it.
-        project = find_project(studio, settings_of(workspace.data, known), None)
+        project = find_project(studio, settings, None)
     workspace.catalog.labeling_projects.contacted(project.key, utc_now())
     return project, compare_interface(project.interface, CLASSES)
 

@@ -61,7 +61,7 @@ FractionOption = Annotated[
 QuotaOption = Annotated[
     int | None,
     typer.Option(
-        "--per-day", min=0, metavar="N", help="At most N of a camera and day.", show_default="any"
+        "--per-day", min=0, metavar="N", help="At most N of a camera and day.", show_default="50"
     ),
 ]
 PortOption = Annotated[
@@ -85,7 +85,10 @@ NewestOption = Annotated[
     typer.Option("--limit", min=1, max=MAX_LIMIT, metavar="N", help="The newest N of them."),
 ]
 TargetArgument = Annotated[
-    Path, typer.Argument(metavar="OUT", help="A new folder, or a new file.zip.")
+    Path,
+    typer.Argument(
+        metavar="OUT", help="A new folder, a new file.zip, or - for a zip on standard output."
+    ),
 ]
 FormatOption = Annotated[str, typer.Option("--format", metavar="FORMAT", help=FORMATS)]
 FoundFormatOption = Annotated[

@@ -14,6 +14,7 @@ from services.labeling.connection import Connected, Connection
 from services.labeling.context import LabelingContext
 from services.labeling.settings import LabelingSettings
 from services.labeling.studio import Studio
+from traboule.advice import LABELS
 from traboule.labels.connection import NOT_CONNECTED, find_known, find_labeling
 from traboule.workspace import Workspace
 
@@ -21,6 +22,8 @@ from traboule.workspace import Workspace
 def open_labeling(workspace: Workspace) -> LabelingContext:
     """UserError where nothing is connected."""
     settings = find_labeling(workspace.data)
+    if settings is None and workspace.is_composed:
+        raise UserError(f"Label Studio is reached with labeling's rights alone: {LABELS} labels …")
     if settings is None:
         raise UserError(NOT_CONNECTED)
     return make_context(workspace, settings)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import IO
 
 from pipeline import keys
 from pipeline.annotations import Annotation
@@ -27,6 +28,7 @@ from services.labeling.recording import store_annotation
 from services.labeling.settings import LabelingSettings
 from services.labeling.studio import StudioPrediction
 from traboule.bars import Advance, progress_bar
+from traboule.labels.connection import find_labeling
 from traboule.labels.reaching import make_context, reaching
 from traboule.workspace import Workspace
 
@@ -59,7 +61,7 @@ class Chosen:
 
 
 def export_set(
-    workspace: Workspace, target: Path, chosen: Chosen, options: ExportOptions
+    workspace: Workspace, target: Path | IO[bytes], chosen: Chosen, options: ExportOptions
 ) -> ExportReport:
     """UserError where nothing was labelled at all."""
     annotations = workspace.catalog.annotations
@@ -83,11 +85,8 @@ def describe_origin(source: Path, name: str | None, author: str | None) -> Impor
 
 def import_set(workspace: Workspace, source: Path, options: ImportOptions) -> ImportReport:
     """As annotations: UserError where they are not ours to write."""
-    if workspace.is_composed:
-        raise UserError(
-            "annotations are labeling's to write here, and it takes none from files; "
-            "import them into a folder: --data DIR"
-        )
+    if workspace.is_composed and find_labeling(None) is None:
+        raise UserError("annotations are labeling's to write here: traboule labels import")
     context = make_context(workspace, LabelingSettings(url=None))
     images = StoredImages(workspace.store)
     with progress_bar("importing", None) as advance:

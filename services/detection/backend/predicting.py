@@ -51,9 +51,8 @@ class Predictor:
     async def answer(
         self, tasks: Sequence[Mapping[str, Any]], question: Question, limit: int
     ) -> list[list[Prediction]]:
-        """No more than `limit` tasks are looked at, and none after the question's end. In any order:
-        always the same ones first, and those that fail slowly would keep the rest from ever being
-        looked at."""
+        """No more than `limit` tasks are looked at, and none after the question's end. In any
+        order: some that fail slowly, always the first, would keep the others from their turn."""
         answers: list[list[Prediction]] = [[] for _ in tasks]
         chosen = random.sample(range(len(tasks)), min(limit, len(tasks)))
         waiting = iter([(number, tasks[number]) for number in chosen])

@@ -8,6 +8,7 @@ import uvicorn
 
 from pipeline.errors import CorruptModel, ModelUnavailable
 from pipeline.fetch import Fetcher, FetchLimits
+from pipeline.labels.addresses import server_of
 from pipeline.logs import get_logger
 from pipeline.settings import PipelineSettings
 from pipeline.storage import ObjectStore, open_store
@@ -33,8 +34,10 @@ def make_backend(
     limits = FetchLimits(
         deadline_s=settings.fetch_s, read_timeout_s=settings.fetch_s, max_bytes=settings.max_bytes
     )
-    fetcher = Fetcher(limits, settings.user_agent)
-    images = TaskImages(store, fetcher, settings.label_studio_url)
+    url = settings.label_studio_url
+    # A company's own may be called labels.company.com, and have an address of its network.
+    trusted = frozenset({server_of(url)}) if url else frozenset()
+    images = TaskImages(store, Fetcher(limits, settings.user_agent, trusted), url)
     return Backend(settings, keep_detectors(models), Predictor(images, models.threads, vitals))
 
 

@@ -1,9 +1,10 @@
 """Label Studio's own JSON: tasks.json, which its import takes, the labeling interface,
 and the images beside it.
 
-What came from a Label Studio goes back as it was received, brush strokes included; the rest is
-written from its shapes. Authors are named in the task's data: an import refuses a person whom its
-server does not know. `data.image` is where the server finds the image.
+What came from a Label Studio goes back as it was received, brush strokes included, but for what its
+own page and exports break on; the rest is written from its shapes. Authors are named in the task's
+data: an import refuses a person whom its server does not know. `data.image` is where the server
+finds the image.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from pipeline.labels.geometry import (
 from pipeline.labels.interface import CONTROL, OBJECT, write_interface
 from services.labeling.formats.sinks import Listing, Sink
 from services.labeling.formats.vocabulary import Entry, PlacedShape
+from services.labeling.outlines import FORMS
+from services.labeling.regions import Problems, Region, read_shapes
 from services.labeling.studio import IMAGE_ID
 
 FILE = "tasks.json"
@@ -83,12 +86,42 @@ def _describe(entry: Entry, number: int) -> dict[str, Any]:
 
 
 def received_regions(annotation: Annotation) -> Sequence[Mapping[str, Any]]:
-    """As they came, but what has neither a type nor a value, on which its page breaks."""
+    """As they came, but what has neither a type nor a value, on which its page breaks, and outlines
+    that cannot be drawn: one fails every export of the project they are in."""
     return [
-        region
+        _mend(region, annotation) if _is_outline(region["type"]) else region
         for region in annotation.result
-        if isinstance(region.get("type"), str) and isinstance(region.get("value"), dict)
+        if isinstance(region.get("type"), str)
+        and isinstance(region.get("value"), dict)
+        and _can_be_drawn(region, annotation)
     ]
+
+
+def _is_outline(kind: object) -> bool:
+    """With its labels: not a choice, nor an outline whose labels stand elsewhere."""
+    bare = str(kind).removesuffix("labels")
+    return bare != kind and bare in FORMS
+
+
+def _can_be_drawn(region: Region, annotation: Annotation) -> bool:
+    if not _is_outline(region["type"]):
+        return True
+    return bool(read_shapes([region], annotation.width, annotation.height, Problems()))
+
+
+def _mend(region: Region, annotation: Annotation) -> Mapping[str, Any]:
+    """With the picture's size, and an angle, where it has none that is one."""
+    mended: dict[str, Any] = dict(region)
+    sides = {"original_width": annotation.width, "original_height": annotation.height}
+    if not all(_is_length(region.get(name)) for name in sides):
+        mended |= sides
+    if mended["value"].get("rotation", 0) is None:
+        mended["value"] = {**mended["value"], "rotation": 0}
+    return mended
+
+
+def _is_length(given: object) -> bool:
+    return isinstance(given, int | float) and not isinstance(given, bool) and given >= 1
 
 
 def write_regions(shapes: Sequence[PlacedShape], annotation: Annotation) -> list[dict[str, Any]]:

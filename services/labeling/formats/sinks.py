@@ -74,14 +74,12 @@ class FolderSink:
         return place
 
 
-class ZipSink:
+class _Zipped:
     """Images are stored as they are, since a JPEG does not shrink; the rest is deflated."""
 
-    def __init__(self, target: Path) -> None:
-        self._target = target
-        self._part = _begin(target)
+    def __init__(self, opened: zipfile.ZipFile) -> None:
+        self._zip = opened
         self._scratch = ExitStack()
-        self._zip = zipfile.ZipFile(self._part, "x", zipfile.ZIP_DEFLATED, compresslevel=1)
 
     def write(self, path: str, data: bytes) -> None:
         how = zipfile.ZIP_STORED if path.endswith(".jpg") else zipfile.ZIP_DEFLATED
@@ -91,6 +89,13 @@ class ZipSink:
         with self._zip.open(path, "w", force_zip64=True) as file:
             for chunk in chunks:
                 file.write(chunk)
+
+
+class ZipSink(_Zipped):
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._part = _begin(target)
+        super().__init__(zipfile.ZipFile(self._part, "x", zipfile.ZIP_DEFLATED, compresslevel=1))
 
     def scratch(self) -> IO[bytes]:
         return self._scratch.enter_context(tempfile.TemporaryFile(dir=self._target.parent))
@@ -103,6 +108,51 @@ class ZipSink:
         self._scratch.close()
         self._zip.close()
         self._part.unlink(missing_ok=True)
+
+
+class StreamSink(_Zipped):
+    """A zip that is read as it is written, as out of a container. One that is cut off lacks its
+    table of contents: no program takes it for a whole one."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._pipe = _Pipe(stream)
+        super().__init__(zipfile.ZipFile(self._pipe, "w", zipfile.ZIP_DEFLATED, compresslevel=1))
+
+    def scratch(self) -> IO[bytes]:
+        return self._scratch.enter_context(tempfile.TemporaryFile())
+
+    def commit(self) -> None:
+        self._zip.close()
+
+    def discard(self) -> None:
+        self._pipe.is_cut = True
+        self._scratch.close()
+        self._zip.close()
+
+
+class _Pipe:
+    """Has no place to go back to. Once cut, or broken, it takes no more: a ZipFile writes its
+    contents however it ends."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.is_cut = False
+
+    def write(self, data: bytes) -> int:
+        if self.is_cut:
+            return len(data)
+        try:
+            return self._stream.write(data)
+        except OSError:
+            self.is_cut = True
+            raise
+
+    def flush(self) -> None:
+        if not self.is_cut:
+            self._stream.flush()
+
+    def close(self) -> None:
+        """It is not ours."""
 
 
 class Listing:
@@ -125,8 +175,11 @@ class Listing:
             yield b"]"
 
 
-def open_sink(target: Path) -> Sink:
-    """A zip when so named, else a folder. UserError where there is something already."""
+def open_sink(target: Path | IO[bytes]) -> Sink:
+    """A zip when so named, or sent through a stream, else a folder. UserError where there is
+    something already."""
+    if not isinstance(target, Path):
+        return StreamSink(target)
     is_zip = target.suffix.lower() == ".zip"
     if target.is_dir() and not is_zip and not any(target.iterdir()):
         pass  # an empty folder is as good as none

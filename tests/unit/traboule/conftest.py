@@ -10,11 +10,23 @@ from typing import Any
 
 import pytest
 
-from pipeline.messages import DeleteImage, Message, RemoveCamera, RestoreDrop, SaveCamera
+from pipeline.messages import (
+    DeleteImage,
+    Message,
+    PushImages,
+    RemoveCamera,
+    RestoreDrop,
+    SaveCamera,
+)
 from pipeline.settings import PipelineSettings
+from services.labeling import tasks
+from services.labeling.access import Access, TokenKind
+from tests.fake_studio import FakeStudio
+from tests.round_trip import TOKEN
 from traboule import sending
 from traboule.__main__ import run_command
 from traboule.commander import Direct
+from traboule.labels import connecting
 from traboule.workspace import Workspace, open_workspace
 
 
@@ -54,6 +66,8 @@ class Stages:
                 here.delete_image(message.image, message.reason)
             case RestoreDrop():
                 here.restore_drop(message.image)
+            case PushImages():
+                here.push_images(message.images)
 
 
 @pytest.fixture
@@ -105,3 +119,28 @@ def run_composed(
         url = getattr(composed.settings, f"{piece}_url")
         monkeypatch.setenv(f"PIPELINE_{piece.upper()}_URL", url)
     return run
+
+
+@pytest.fixture
+def studio(monkeypatch: pytest.MonkeyPatch) -> FakeStudio:
+    """The Label Studio at whatever address is connected to."""
+    made = FakeStudio("http://127.0.0.1:8080")
+    monkeypatch.setattr(tasks, "open_studio", lambda url, token: made)
+    told = Access("1.23.2", "ann@example.com", TokenKind.LEGACY, None)
+    monkeypatch.setattr(connecting, "check_access", lambda url, token: told)
+    return made
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    file.chmod(0o600)
+    return file
+
+
+@pytest.fixture
+def connected(workspace: Workspace, studio: FakeStudio, token_file: Path) -> str:
+    """The key of the project that the data folder is connected to."""
+    made = connecting.connect(workspace, connecting.Asked(studio.url, token_file))
+    return made.project.key

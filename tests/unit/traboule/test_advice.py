@@ -22,6 +22,8 @@ def test_advice_says_what_fits_the_place() -> None:
             "stop it and run: traboule rebuild-catalog",
             "stop it and run: docker compose run --rm upkeep rebuild-catalog",
         ),
+        ("by: traboule labels connect", "by: docker compose run --rm labels labels connect"),
+        ("see: traboule labels status", "see: docker compose run --rm cli labels status"),
         ("another traboule works there", "another traboule works there"),
         ("/home/traboule cameras", "/home/traboule cameras"),
     ],

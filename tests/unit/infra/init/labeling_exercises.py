@@ -16,6 +16,7 @@ from pipeline.storage import FolderStore, ObjectStore
 from services.labeling import tasks
 from services.labeling.connection import Connection
 from services.labeling.context import LabelingContext
+from services.labeling.formats.matching import StoredImages
 from services.labeling.pushing import CLAIM_S
 from services.labeling.settings import ImageAccess, LabelingSettings, SendPolicy
 from services.labeling.signed_images import ImageServer
@@ -119,6 +120,7 @@ def label(play: Play, next_image: Callable[[], str], erase: Callable[[str], None
         _fail(labeling, next_image())
         _resume(labeling, next_image())
         _compare(labeling, next_image())
+        assert StoredImages(labeling.store).find_bytes("0" * 64) is None, "an import's question"
         server = ImageServer(labeling.store, lambda: SECRET)
         assert server._read(said)
         _erase(labeling, said, erase)

@@ -29,6 +29,15 @@ from traboule.workspace import Workspace
 
 CAR = box("car", 10, 20, 110, 80)
 NEGATIVE = Said(status=AnnotationStatus.NEGATIVE)
+SIDES = {"original_width": SIZE[0], "original_height": SIZE[1]}
+VALUE = {"x": 1, "y": 2, "width": 3, "height": 4, "rotation": 0, "rectanglelabels": ["car"]}
+RECTANGLE: dict[str, object] = {"type": "rectanglelabels", "value": VALUE, **SIDES}
+CHOICE: dict[str, object] = {"type": "choices", "value": {"choices": ["rain"]}}
+STROKE: dict[str, object] = {
+    "type": "brushlabels",
+    "value": {"rle": [1, 2], "brushlabels": ["car"]},
+    **SIDES,
+}
 
 
 @pytest.fixture
@@ -194,15 +203,52 @@ def test_label_studio_tasks_say_what_was_said(
 
 
 def test_label_studio_gets_back_what_it_gave(workspace: Workspace, tmp_path: Path) -> None:
-    stroke: dict[str, object] = {
-        "type": "brushlabels",
-        "value": {"rle": [1, 2], "brushlabels": ["car"]},
-    }
-    said = Said([drawn("car", ShapeKind.BRUSH)], result=(stroke, {"foo": 1}))
+    said = Said([drawn("car", ShapeKind.BRUSH)], result=(STROKE, CHOICE, RECTANGLE))
+    assert received(workspace, said, tmp_path) == [STROKE, CHOICE, RECTANGLE]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"foo": 1},
+        {"type": "relation", "from_id": "a", "to_id": "b"},
+        RECTANGLE | {"value": None},
+        RECTANGLE | {"value": VALUE | {"x": "ten"}},
+        RECTANGLE | {"value": VALUE | {"x": None}},
+        RECTANGLE | {"value": VALUE | {"rotation": "x"}},
+        RECTANGLE | {"value": VALUE | {"rotation": 30, "width": 0}},
+        RECTANGLE | {"value": VALUE | {"rectanglelabels": [1]}},
+        RECTANGLE | {"type": "polygonlabels", "value": {"points": [], "polygonlabels": ["car"]}},
+    ],
+)
+def test_label_studio_is_spared_what_its_exports_fail_on(
+    workspace: Workspace, tmp_path: Path, broken: dict[str, object]
+) -> None:
+    said = Said([drawn("car", ShapeKind.BRUSH)], result=(broken, STROKE))
+    assert received(workspace, said, tmp_path) == [STROKE]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"original_width": None, "original_height": None},
+        {"original_width": 0},
+        {"original_height": "tall"},
+        {"value": VALUE | {"rotation": None}},
+    ],
+)
+def test_label_studio_is_told_the_size_and_the_angle_it_was_not(
+    workspace: Workspace, tmp_path: Path, odd: dict[str, object]
+) -> None:
+    said = Said([CAR], result=(RECTANGLE | odd,))
+    assert received(workspace, said, tmp_path) == [RECTANGLE]
+
+
+def received(workspace: Workspace, said: Said, tmp_path: Path) -> list[dict[str, object]]:
     image = make_labelled(workspace, MORNING, said)
     export(workspace.store, [image], tmp_path / "out", ExportOptions(LabelFormat.LABEL_STUDIO))
     [task] = json.loads((tmp_path / "out/tasks.json").read_text())
-    assert task["annotations"][0]["result"] == [stroke]
+    return list(task["annotations"][0]["result"])
 
 
 def test_report_says_what_was_left_out_and_why(

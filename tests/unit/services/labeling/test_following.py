@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,10 +9,10 @@ import pytest
 from pipeline import keys
 from pipeline.annotations import Annotation
 from pipeline.errors import StorageError
-from services.labeling import following
+from services.labeling import reading
 from services.labeling.failures import StudioUnavailable
-from services.labeling.following import OVERLAP
 from services.labeling.interpretation import ImageFacts, interpret
+from services.labeling.reading import OVERLAP
 from services.labeling.studio import NewStudioTask, StudioTask
 from tests.fake_studio import FakeStudio
 from tests.round_trip import RoundTrip, box
@@ -180,8 +180,10 @@ def test_studio_that_breaks_off_is_gone_on_with(trip: RoundTrip) -> None:
     class Breaking(FakeStudio):
         lines = 2
 
-        def list_changed(self, project_id: int, since: datetime | None) -> Iterator[StudioTask]:
-            for number, task in enumerate(super().list_changed(project_id, since)):
+        def list_changed(
+            self, project_id: int, since: datetime | None, after: int = 0
+        ) -> Iterator[StudioTask]:
+            for number, task in enumerate(super().list_changed(project_id, since, after)):
                 if number == self.lines:
                     raise StudioUnavailable("500: it answered a page of HTML")
                 yield task
@@ -225,9 +227,11 @@ def test_what_is_settled_is_not_read_again_and_again(
     asked: list[datetime | None] = []
     listed = FakeStudio.list_changed
 
-    def note(studio: FakeStudio, project: int, since: datetime | None) -> Iterator[StudioTask]:
+    def note(
+        studio: FakeStudio, project: int, since: datetime | None, after: int
+    ) -> Iterator[StudioTask]:
         asked.append(since)
-        return listed(studio, project, since)
+        return listed(studio, project, since, after)
 
     monkeypatch.setattr(FakeStudio, "list_changed", note)
     for _ in range(3):
@@ -253,11 +257,87 @@ def test_run_ends_in_time_and_the_next_goes_on(
     trip.set(run_s=0.0)
     seen = []
     for _ in range(3):
-        monkeypatch.setattr(following, "OVERLAP", timedelta(0))
+        monkeypatch.setattr(reading, "OVERLAP", timedelta(0))
         trip.follow()
         seen.append(sum(len(trip.statuses(image)) for image in images))
     assert seen[0] == 1
     assert followed_to(trip) is not None
+
+
+class Counting(FakeStudio):
+    """How many tasks it handed out."""
+
+    listed = 0
+
+    def list_changed(
+        self, project_id: int, since: datetime | None, after: int = 0
+    ) -> Iterator[StudioTask]:
+        for task in super().list_changed(project_id, since, after):
+            self.listed += 1
+            yield task
+
+
+def change_at_once(trip: RoundTrip, images: Sequence[str]) -> datetime:
+    """As a bulk action does: all get one time."""
+    at = trip.now
+    for image in images:
+        number = trip.studio.annotate(trip.task_of(image), [box()])
+        trip.studio.tasks[trip.task_of(image)].annotations[number]["updated_at"] = at.isoformat()
+    for image in images:
+        trip.studio.tasks[trip.task_of(image)].updated_at = at
+    return at
+
+
+def test_many_changed_at_one_time_are_read_over_many_runs(trip: RoundTrip) -> None:
+    """More than a run has time for, within the seconds that are read again."""
+    trip.studio = studio = Counting(clock=lambda: trip.now)
+    trip.restart()
+    images = [trip.detect() for _ in range(20)]
+    trip.push()
+    at = change_at_once(trip, images)
+    trip.set(run_s=0.0)  # one labeling task each
+    for runs in range(1, 21):
+        trip.follow()
+        assert [len(trip.statuses(image)) for image in images] == [1] * runs + [0] * (20 - runs)
+    assert studio.listed == 20, "none was read twice, and none is held"
+    trip.set(run_s=20.0)
+    for _ in range(3):
+        trip.wait(15)
+        trip.follow()
+    assert followed_to(trip) == at
+    before = studio.listed
+    trip.wait(15)
+    trip.follow()
+    assert studio.listed == before, "once nothing can turn up late, it goes on behind them"
+
+
+def test_run_that_fails_is_gone_on_with_where_it_stood(
+    trip: RoundTrip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trip.studio = studio = Counting(clock=lambda: trip.now)
+    trip.restart()
+    images = [trip.detect() for _ in range(6)]
+    trip.push()
+    change_at_once(trip, images)
+    trip.set(run_s=0.0)
+    trip.follow()
+    studio.down = True
+    trip.follow()
+    assert trip.reason
+    studio.down = False
+    trip.wait(60)
+    with monkeypatch.context() as full:
+        full.setattr(type(trip.workspace.store), "put", _fail)
+        with pytest.raises(StorageError):
+            trip.follow()
+    for _ in range(5):
+        trip.follow()
+    assert [trip.statuses(image) for image in images] == [["labelled"]] * 6
+    assert studio.listed == 7, "one for each, and one for what was not stored"
+
+
+def _fail(*_: object) -> None:
+    raise StorageError("full")
 
 
 def test_follower_killed_anywhere_stores_every_revision_once(trip: RoundTrip) -> None:

@@ -76,6 +76,15 @@ def test_changed_rows_come_once_oldest_first(
     )
 
 
+@given(TIMES, st.integers(1, 7), st.integers(0, 40))
+def test_reading_goes_on_from_any_place(seconds: dict[int, int], size: int, done: int) -> None:
+    rows = list(find_changed(Listing(seconds, size), None))
+    if 0 < done <= len(rows):
+        last = rows[done - 1]
+        place = (read_time(last["updated_at"]), last["id"])
+        assert list(find_changed(Listing(seconds, size), *place)) == rows[done:]
+
+
 @given(TIMES, st.integers(1, 7), st.lists(st.integers(1, 60), max_size=12))
 def test_rows_edited_meanwhile_are_not_passed_over(
     seconds: dict[int, int], size: int, edits: list[int]

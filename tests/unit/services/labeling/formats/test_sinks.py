@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import gc
+import io
 import json
 import os
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +39,44 @@ def test_discarding_leaves_nothing(tmp_path: Path, name: str) -> None:
     sink.discard()
     assert list(tmp_path.iterdir()) == []
     assert scratch.closed
+
+
+def test_stream_gets_a_zip_and_no_more_than_it_was_given() -> None:
+    stream = io.BytesIO()
+    sink = open_sink(stream)
+    assert stream.getvalue() == b""
+    sink.write("images/a.jpg", b"\xff\xd8")
+    listing = Listing(sink)
+    listing.add({"n": 1})
+    sink.write_chunks("b.json", listing.chunks())
+    sink.commit()
+    sink.discard()
+    with zipfile.ZipFile(io.BytesIO(stream.getvalue())) as zipped:
+        assert zipped.testzip() is None
+        assert zipped.read("b.json") == b'[{"n": 1}]'
+
+
+def test_stream_that_is_cut_off_is_no_zip() -> None:
+    stream = io.BytesIO()
+    sink = open_sink(stream)
+    sink.write("a.txt", b"1")
+    sink.discard()
+    del sink
+    gc.collect()
+    assert not zipfile.is_zipfile(io.BytesIO(stream.getvalue()))
+
+
+class Broken(io.BytesIO):
+    def write(self, data: Any) -> int:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("chunks", [True, False])
+def test_stream_that_nobody_reads_any_more_is_told_once(chunks: bool) -> None:
+    sink = open_sink(Broken())
+    with pytest.raises(BrokenPipeError):
+        sink.write_chunks("a", [b"1" * 99]) if chunks else sink.write("a", b"1")
+    sink.discard()
 
 
 def test_what_a_killed_export_left_is_removed_after_a_day(tmp_path: Path) -> None:

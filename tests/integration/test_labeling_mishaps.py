@@ -1,0 +1,318 @@
+"""A real Label Studio that goes away, lies, forgets us or loses our project, under one process of
+ours that is never started again: nothing is lost, nothing is sent twice."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from pipeline.catalog.labeling import TaskState
+from pipeline.storage import ObjectStore
+from services.labeling import client
+from services.labeling.client import SdkStudio
+from services.labeling.studio import Studio
+from tests.label_studio import People, StudioServer, start_label_studio
+from tests.round_trip import RoundTrip, box
+from tests.stub_studio import Received, Reply, Stub, running_stub
+from traboule.labels.connecting import Asked, connect
+from traboule.workspace import open_workspace
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+PAGE = b"<!doctype html><html><title>Be right back</title></html>"
+
+
+class Between:
+    """A proxy before a Label Studio: it passes requests on, unless it was told to spoil them.
+
+    `spoil` is asked with what was received, and the real answer where `is_late`: then Label Studio
+    did what it was asked, and nobody hears of it.
+    """
+
+    def __init__(self, server: StudioServer) -> None:
+        self._server = server
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self.spoil: Callable[[Received], Reply | None] = lambda received: None
+        self.is_late = False
+        self.spoiled = 0
+
+    def answer(self, received: Received) -> Reply:
+        spoiled = self.spoil(received)
+        if spoiled is not None and not self.is_late:
+            self.spoiled += 1
+            return spoiled
+        reply = self._pass_on(received)
+        if spoiled is not None:
+            self.spoiled += 1
+            return spoiled
+        return reply
+
+    def _pass_on(self, received: Received) -> Reply:
+        kept = ("authorization", "content-type")
+        answer = self._session.request(
+            received.method,
+            self._server.url + received.path,
+            data=received.body,
+            headers={name: received.headers[name] for name in kept if name in received.headers},
+            allow_redirects=False,
+            timeout=60,
+        )
+        kind = ("Content-Type", answer.headers.get("Content-Type", "text/html"))
+        return Reply(answer.content, answer.status_code, (kind,))
+
+    def close(self) -> None:
+        self._session.close()
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[StudioServer]:
+    """Not the shared one: here it is killed, and tokens are reset."""
+    with start_label_studio() as server:
+        yield server
+
+
+@pytest.fixture
+def people(own_server: StudioServer) -> Iterator[People]:
+    with closing(People(own_server.url, own_server.token)) as people:
+        yield people
+
+
+@pytest.fixture
+def between(own_server: StudioServer) -> Iterator[Between]:
+    with closing(Between(own_server)) as between:
+        yield between
+
+
+@pytest.fixture
+def proxy(between: Between) -> Iterator[Stub]:
+    with running_stub(between.answer) as stub:
+        yield stub
+
+
+def revive(server: StudioServer) -> None:
+    """A test before this one may have failed while it was away."""
+    try:
+        requests.get(f"{server.url}/health", timeout=10)
+    except requests.ConnectionError:
+        server.start()
+
+
+@pytest.fixture
+def trip(tmp_path: Path, own_server: StudioServer) -> Iterator[RoundTrip]:
+    revive(own_server)
+    with ExitStack() as stack:
+
+        def open_and_close(url: str, token: str) -> Studio:
+            return stack.enter_context(closing(SdkStudio(url, token)))
+
+        trip = RoundTrip(stack.enter_context(closing(open_workspace(tmp_path))))
+        trip.token_file.write_text(own_server.token)
+        trip.opener = open_and_close
+        trip.set(url=own_server.url, project=f"Traboule {uuid.uuid4().hex[:8]}")
+        yield trip
+
+
+def key_of(trip: RoundTrip) -> str:
+    key = trip.context.connection.project
+    assert key is not None
+    return key
+
+
+def tasks_of(trip: RoundTrip, people: People) -> dict[str, int]:
+    """By image, in the project that is ours now; none has two."""
+    number = key_of(trip).rpartition("#")[2]
+    listed = people.ask("GET", f"/api/tasks?project={number}&page_size=100")["tasks"]
+    found = {task["data"]["image_id"]: task["id"] for task in listed}
+    assert len(found) == len(listed), "an image has two tasks"
+    return found
+
+
+def sent_of(trip: RoundTrip) -> dict[str, int]:
+    return trip.workspace.catalog.labeling.count_by_state(key_of(trip))
+
+
+class FatalStore:
+    """Something happens while the nth object is stored."""
+
+    def __init__(self, store: ObjectStore, nth: int, happens: Callable[[], None]) -> None:
+        self._store = store
+        self._left = nth
+        self._happens = happens
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "put":
+            self._left -= 1
+            if self._left == 0:
+                self._happens()
+        return getattr(self._store, name)
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_label_studio_that_restarts_while_it_is_followed_loses_nothing(
+    trip: RoundTrip,
+    people: People,
+    own_server: StudioServer,
+    monkeypatch: pytest.MonkeyPatch,
+    end: str,
+) -> None:
+    monkeypatch.setattr(client, "TASKS_PER_PAGE", 4)
+    images = [trip.detect() for _ in range(12)]
+    trip.push()
+    for task in tasks_of(trip, people).values():
+        people.annotate(task, [box()])
+    fatal = FatalStore(trip.context.store, 6, getattr(own_server, end))
+    trip.context = replace(trip.context, store=fatal)
+    trip.follow()
+    stored = [image for image in images if trip.statuses(image)]
+    assert 6 <= len(stored) < len(images), "what was read before it went away"
+    assert "cannot be reached" in trip.reason
+    trip.wait(10)
+    trip.follow()
+    trip.push()
+    assert "cannot be reached" in trip.reason, "still away, and told so"
+    own_server.start()
+    trip.wait(60)
+    trip.follow()
+    assert [trip.statuses(image) for image in images] == [["labelled"]] * len(images)
+    assert trip.reason == ""
+
+
+def html(received: Received) -> Reply:
+    return Reply(PAGE, 502, (("Content-Type", "text/html"),))
+
+
+ILLS: dict[str, Callable[[Received], Reply | None]] = {
+    "500": lambda received: Reply({"detail": "server error"}, 500),
+    "502 with a page": html,
+    "200 with a page": lambda received: Reply(PAGE, 200, (("Content-Type", "text/html"),)),
+    "sign-in": lambda received: Reply(b"", 302, (("Location", "/user/login/?next=/"),)),
+    "someone else's JSON": lambda received: Reply({"hello": "world"}),
+    "nothing": lambda received: Reply(b""),
+    "a closed connection": lambda received: Reply(cut=True),
+    "half an answer": lambda received: Reply(b'{"tasks": [{"id": 1, "da'),
+    "busy": lambda received: Reply({"detail": "slow down"}, 429),
+    "forbidden": lambda received: Reply({"detail": "not yours"}, 403),
+}
+# Not a refusal, which nobody says of what was taken.
+LOST = ("502 with a page", "someone else's JSON", "a closed connection", "half an answer")
+
+
+@pytest.mark.parametrize("ill", ILLS)
+def test_label_studio_that_answers_badly_is_told_and_got_over(
+    trip: RoundTrip, people: People, between: Between, proxy: Stub, ill: str
+) -> None:
+    trip.set(url=proxy.url)
+    first = trip.detect()
+    trip.push()
+    people.annotate(tasks_of(trip, people)[first], [box()])
+    second = trip.detect()
+    between.spoil = ILLS[ill]
+    for _ in range(3):
+        trip.push()
+        trip.follow()
+        assert trip.reason != ""
+        trip.wait(60)
+    assert between.spoiled >= 3
+    assert trip.tokens[0] not in trip.reason
+    assert trip.statuses(first) == []
+    between.spoil = lambda received: None
+    trip.wait(400)
+    trip.push()
+    trip.follow()
+    assert trip.reason == ""
+    assert trip.statuses(first) == ["labelled"]
+    assert tasks_of(trip, people).keys() == {first, second}
+    assert sent_of(trip) == {TaskState.SENT: 2}
+
+
+@pytest.mark.parametrize("ill", LOST)
+def test_import_whose_answer_is_lost_is_not_made_twice(
+    trip: RoundTrip, people: People, between: Between, proxy: Stub, ill: str
+) -> None:
+    trip.set(url=proxy.url)
+    trip.push()
+    images = {trip.detect() for _ in range(3)}
+    between.is_late = True
+    between.spoil = lambda received: ILLS[ill](received) if "/import" in received.path else None
+    trip.push()
+    assert between.spoiled >= 1
+    assert tasks_of(trip, people).keys() == images, "Label Studio took them"
+    between.spoil = lambda received: None
+    for _ in range(3):
+        trip.wait(400)
+        trip.push()
+        trip.follow()
+    assert tasks_of(trip, people).keys() == images
+    assert sent_of(trip) == {TaskState.SENT: 3}
+    assert trip.reason == ""
+
+
+def test_token_that_is_revoked_and_renewed_in_its_file_needs_no_restart(
+    trip: RoundTrip, people: People, own_server: StudioServer
+) -> None:
+    trip.token_file.write_text(own_server.annotator_token)
+    first = trip.detect()
+    trip.push()
+    with closing(People(own_server.url, own_server.annotator_token)) as annotator:
+        renewed = str(annotator.ask("POST", "/api/current-user/reset-token")["token"])
+    own_server.annotator_token, revoked = renewed, own_server.annotator_token
+    people.annotate(tasks_of(trip, people)[first], [box()])
+    second = trip.detect()
+    trip.follow()
+    trip.push()
+    assert "revoked" in trip.reason
+    assert revoked not in trip.reason
+    assert trip.statuses(first) == []
+    trip.token_file.write_text(f"{renewed}\n")
+    trip.wait(60)
+    trip.follow()
+    trip.push()
+    assert trip.reason == ""
+    assert trip.statuses(first) == ["labelled"]
+    assert tasks_of(trip, people).keys() == {first, second}
+
+
+def test_project_that_is_deleted_is_made_anew_by_hand_without_a_restart(
+    trip: RoundTrip, people: People, own_server: StudioServer
+) -> None:
+    first = trip.detect()
+    trip.push()
+    deleted = key_of(trip)
+    people.annotate(tasks_of(trip, people)[first], [box()])
+    trip.follow()
+    people.delete_project(int(deleted.rpartition("#")[2]))
+    second = trip.detect()
+    for _ in range(3):
+        trip.push()
+        trip.follow()
+        trip.wait(60)
+    assert "traboule labels connect" in trip.reason
+    assert trip.statuses(first) == ["labelled"], "what was said stays"
+    assert people.ask("GET", f"/api/projects/?title={trip.settings.project}")["results"] == []
+
+    connect(
+        trip.workspace,
+        Asked(own_server.url, trip.token_file, trip.settings.project),
+    )
+    trip.wait(60)
+    trip.push()
+    trip.follow()
+    assert trip.context.connection.reason == ""
+    assert key_of(trip) != deleted
+    there = tasks_of(trip, people)
+    assert second in there
+    people.annotate(there[second], [box("bus")])
+    trip.follow()
+    assert trip.statuses(second) == ["labelled"]
+    trip.ask(first)
+    trip.push()
+    assert tasks_of(trip, people).keys() == {first, second}
+    assert trip.statuses(first) == ["labelled"]

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import UserError
+from services.labeling.installation import RunningStudio, find_port
+from tests.fake_studio import FakeStudio
+from tests.round_trip import TOKEN
+from traboule.labels import own_studio
+from traboule.labels.connection import find_known, place_of
+from traboule.labels.own_studio import serve
+from traboule.workspace import Workspace
+
+
+@pytest.fixture
+def port() -> int:
+    return find_port(24_000)
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Label Studio is not started; a person ends it as soon as it is. The addresses it had."""
+    addresses: list[str] = []
+
+    @contextmanager
+    def run_it(program: Path, folder: Path, port: int, tell: object) -> Iterator[RunningStudio]:
+        url = f"http://127.0.0.1:{port}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "token").write_text(TOKEN)
+        yield RunningStudio(url, "ann@localhost", folder / "password", folder / "token")
+        addresses.append(url)
+
+    monkeypatch.setattr(own_studio, "running_studio", run_it)
+    monkeypatch.setattr(own_studio, "find_program", lambda tell, often: Path("label-studio"))
+    monkeypatch.setattr(own_studio, "FIRST_IMAGES_PORT", find_port(24_500))
+    return addresses
+
+
+def tell(workspace: Workspace, port: int | None = None) -> list[str]:
+    """What is said until Ctrl-C, which comes with the word that all is well."""
+    told: list[str] = []
+
+    def hear(line: str) -> None:
+        told.append(line)
+        if "until Ctrl-C" in line:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    serve(workspace, port, hear, hear)
+    return told
+
+
+def test_serve_connects_says_where_to_sign_in_and_ends(
+    workspace: Workspace, studio: FakeStudio, ended: list[str], port: int
+) -> None:
+    assert workspace.data is not None
+    told = tell(workspace, port)
+    url = f"http://127.0.0.1:{port}"
+    assert told[0].startswith(f"Sign in at {url} as ann@localhost; password: ")
+    assert told[-1] == "Label Studio has ended; go on with: traboule labels serve"
+    known = find_known(workspace.data)
+    assert known is not None and (known.url, known.is_ours) == (url, True)
+    assert tell(workspace)[0] == told[0]
+    assert ended == [url, url]
+    assert find_known(workspace.data) == known
+
+
+def test_its_address_stays_as_it_is(
+    workspace: Workspace, studio: FakeStudio, ended: list[str], port: int
+) -> None:
+    tell(workspace, port)
+    with pytest.raises(UserError, match="its port stays as it is"):
+        tell(workspace, port + 1)
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(UserError, match="is taken by another program"),
+    ):
+        tell(workspace)
+    assert len(ended) == 1
+
+
+def test_first_port_that_is_taken_is_refused(
+    workspace: Workspace, ended: list[str], port: int
+) -> None:
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(UserError, match=f"port {port} is taken"),
+    ):
+        tell(workspace, port)
+    assert workspace.data is not None
+    assert find_known(workspace.data) is None
+
+
+def test_another_label_studio_is_disconnected_first(
+    workspace: Workspace, connected: str, ended: list[str]
+) -> None:
+    with pytest.raises(UserError, match="traboule labels disconnect"):
+        tell(workspace)
+
+
+def test_in_containers_it_is_a_service(composed: Workspace, ended: list[str]) -> None:
+    with pytest.raises(UserError, match="docker compose up"):
+        tell(composed)
+
+
+def test_folder_is_for_its_owner_alone(
+    workspace: Workspace, studio: FakeStudio, ended: list[str], port: int
+) -> None:
+    tell(workspace, port)
+    assert workspace.data is not None
+    assert place_of(workspace.data).stat().st_mode & 0o077 == 0

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from services.labeling.access import Access, TokenKind
+from tests.factories import MORNING
+from traboule import labeling_checks
+from traboule.check import Contact, Patient
+from traboule.labeling_checks import check_labeling
+from traboule.labels.connection import FILE, place_of
+from traboule.workspace import Workspace
+
+NOW = MORNING + timedelta(hours=1)
+
+
+def of(workspace: Workspace) -> Patient:
+    return Patient(workspace.data, workspace.settings, NOW, Contact("cameras.example"))
+
+
+def let_in(monkeypatch: pytest.MonkeyPatch, problem: str | None) -> None:
+    told = Access("1.23.2", "ann@example.com", TokenKind.LEGACY, problem)
+    monkeypatch.setattr(labeling_checks, "check_access", lambda url, token: told)
+
+
+def found(workspace: Workspace) -> dict[str, str]:
+    return {check.name: check.status for check in check_labeling(of(workspace))}
+
+
+def test_nothing_is_said_where_none_is_connected(workspace: Workspace) -> None:
+    assert found(workspace) == {}
+
+
+def test_label_studio_that_lets_us_in_is_well(
+    workspace: Workspace, connected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_in(monkeypatch, None)
+    assert found(workspace) == {"label-studio-sdk": "ok", "Label Studio": "ok", "images": "warn"}
+
+
+def test_label_studio_that_does_not_is_a_warning(
+    workspace: Workspace, connected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_in(monkeypatch, "it does not know the token")
+    assert found(workspace)["Label Studio"] == "warn"
+
+
+def test_token_that_others_may_read_is_a_warning(
+    workspace: Workspace, connected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_in(monkeypatch, None)
+    assert workspace.data is not None
+    (workspace.data.parent / "token").chmod(0o644)
+    [check] = [one for one in check_labeling(of(workspace)) if one.name == "Label Studio"]
+    assert "chmod 600" in check.what_to_do
+    (workspace.data.parent / "token").unlink()
+    assert found(workspace) == {"Label Studio": "warn"}
+
+
+def test_connection_that_was_damaged_is_a_warning(workspace: Workspace, connected: str) -> None:
+    assert workspace.data is not None
+    (place_of(workspace.data) / FILE).write_text("{")
+    assert found(workspace) == {"Label Studio": "warn"}
+
+
+def test_servers_are_told_by_the_catalog(composed: Workspace) -> None:
+    assert found(composed) == {}
+    projects = composed.catalog.labeling_projects
+    projects.contacted("http://label-studio:8080#1", NOW)
+    assert found(composed) == {"Label Studio": "ok"}
+    projects.note("http://label-studio:8080#1", ["the class car was removed"])
+    assert found(composed) == {"Label Studio": "warn"}
+    projects.failed("http://label-studio:8080#1", "it does not answer")
+    [check] = check_labeling(of(composed))
+    assert (check.status, check.what) == ("warn", "it does not answer")
