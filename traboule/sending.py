@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 
 from rich.console import Console
 
@@ -14,7 +13,6 @@ from pipeline import keys
 from pipeline.broker import Handlers, Publish, make_app, publisher
 from pipeline.cadence import utc_now
 from pipeline.catalog.cameras import camera_of
-from pipeline.catalog.drops import DropFilter
 from pipeline.catalog.labeling import TaskState
 from pipeline.errors import BrokerError, TransientError, UserError
 from pipeline.messages import (
@@ -27,6 +25,7 @@ from pipeline.messages import (
 )
 from pipeline.records import KEPT_STATES, Camera, ImageState
 from pipeline.routes import route_of
+from traboule.traces import find_traces
 from traboule.workspace import Workspace
 
 WAIT_S = 20.0
@@ -63,11 +62,11 @@ class Sent:
         self._ask([RemoveCamera(camera=camera_id)], f"remove {camera_id}", is_removed)
 
     def delete_image(self, image_id: str, reason: str) -> None:
-        if not keys.is_image_id(image_id) or not self._find_traces(image_id):
+        if not find_traces(self.workspace, image_id):
             raise UserError(f"no image {image_id!r}; see: traboule images list")
 
         def is_erased() -> bool:
-            return self._find_traces(image_id) == {keys.tombstone(image_id)}
+            return find_traces(self.workspace, image_id) == {keys.tombstone(image_id)}
 
         self._ask([DeleteImage(image=image_id, reason=reason)], f"erase {image_id}", is_erased)
 
@@ -126,32 +125,15 @@ class Sent:
                 return False
             time.sleep(LOOK_EVERY_S)
 
-    def _find_traces(self, image_id: str) -> set[str]:
-        """What is left of an image: keys, by listing (raw/ is not ours to read), and its row."""
-        keys_of_it = (*keys.every_object(image_id), keys.tombstone(image_id))
-        listed = {entry.key for key in keys_of_it for entry in self.workspace.store.list(key)}
-        row = self.workspace.catalog.images.get(image_id)
-        return listed & set(keys_of_it) | ({"row"} if row else set())
-
     def _check_restorable(self, image_id: str) -> None:
         """As far as the catalog knows; raw/dropped/ itself is not ours to read."""
+        from services.maintenance.restoring import explain_refusal, find_drop
+
         catalog = self.workspace.catalog
         row = catalog.images.get(image_id) if keys.is_image_id(image_id) else None
         if row is None:
             raise UserError(f"no image {image_id!r}; see: traboule drops list")
-        until = row.captured_at + timedelta(seconds=1)
-        listed = catalog.drops.search(DropFilter(row.source, None, row.captured_at, until))
-        drop = next((one for one in listed if one.image_id == image_id), None)
-        see = f"see: traboule images show {image_id}"
-        if drop is None:
-            raise UserError(f"{image_id} cannot be restored: it was kept; {see}")
-        if drop.restored_at is not None:
-            raise UserError(f"{image_id} was restored already; {see}")
-        if (
-            row.state != ImageState.DROPPED
-            or drop.expires_at is None
-            or drop.expires_at <= utc_now()
-        ):
-            raise UserError(
-                f"{image_id} cannot be restored: its bytes are gone; see: traboule drops list"
-            )
+        drop = find_drop(catalog, row)
+        until = drop.expires_at if drop else None
+        if row.state != ImageState.DROPPED or until is None or until <= utc_now():
+            raise UserError(explain_refusal(catalog, image_id))

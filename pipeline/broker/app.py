@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 from celery import Celery, Task
+from celery.exceptions import Reject
 
 from pipeline.broker.execution import recorded, subject_of
 from pipeline.broker.handlers import ContextT, Handler, Handlers, PerProcess
@@ -17,9 +18,12 @@ from pipeline.broker.transport import (
     transport_options,
 )
 from pipeline.errors import TransientError
+from pipeline.logs import get_logger
 from pipeline.routes import BEATS, route_of
 
 TASK_DEADLINE_S = 30
+
+log = get_logger(__name__)
 
 RELIABILITY: dict[str, Any] = {
     "task_ignore_result": True,
@@ -68,6 +72,18 @@ def make_app(
     return app
 
 
+class _Task(Task):  # type: ignore[type-arg]
+    """One whose message comes again where the broker does not take its retry: Celery drops it."""
+
+    def retry(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().retry(*args, **options)
+        except Reject as refused:
+            reason = refused.args[0]
+            log.warning("retry not taken: its message comes again", reason=str(reason))
+            raise Reject(reason, requeue=True) from refused
+
+
 def _add_task(app: Celery, handler: Handler[ContextT], context: PerProcess[ContextT]) -> None:
     route = route_of(handler.message)
     if route is None:
@@ -86,6 +102,7 @@ def _add_task(app: Celery, handler: Handler[ContextT], context: PerProcess[Conte
     app.task(
         name=route.task,
         bind=True,
+        base=_Task,
         shared=False,  # else every other app of the process would have it too
         autoretry_for=(TransientError,),
         retry_backoff=2,

@@ -8,11 +8,12 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from pipeline.catalog.counters import count
 from pipeline.catalog.engine import Transactions, change, insert_into
-from pipeline.catalog.tables import CameraRow, DropRow, HostSlotRow
+from pipeline.catalog.tables import CameraRow, DropRow, FeedRow, HostSlotRow
 from pipeline.records import NOTHING_NEW, Camera, Outcome
 
 COUNTED_ONLY = NOTHING_NEW | {Outcome.KEPT}
@@ -39,21 +40,31 @@ class Cameras:
 
     def save(self, camera: Camera, due_at: datetime) -> None:
         """Add a camera, or change one; the first poll is at `due_at`."""
-        host = urlsplit(camera.url).netloc.rpartition("@")[2].lower()
-        record = camera.model_dump(mode="json")
         with self._transactions.writing() as session:
             session.execute(
-                insert_into(session, CameraRow)
-                .values(id=camera.id, record=record, host=host, paused=camera.paused, due_at=due_at)
-                .on_conflict_do_update(index_elements=["id"], set_={"id": CameraRow.id})
+                _insertion(session, camera, due_at).on_conflict_do_update(
+                    index_elements=["id"], set_={"id": CameraRow.id}
+                )
             )  # the row is there now, and ours until the end
-            row = session.get_one(CameraRow, camera.id)
-            before = Camera.model_validate(row.record)
-            if before.url != camera.url:
-                row.etag = row.last_modified = None  # they were of another picture
-            if _turns(before) != _turns(camera):
-                row.due_at = min(row.due_at, due_at)
-            row.record, row.host, row.paused = record, host, camera.paused
+            _change(session.get_one(CameraRow, camera.id), camera, due_at)
+
+    def add_listed(self, camera: Camera, due_at: datetime) -> bool:
+        """Add a feed's camera, if there is none by its id and none was removed."""
+        with self._transactions.writing() as session:
+            feed = session.get(FeedRow, camera.feed, with_for_update=True)
+            if feed is not None and camera.id in feed.known:
+                return False
+            added = _insertion(session, camera, due_at).on_conflict_do_nothing()
+            return session.scalar(added.returning(CameraRow.id)) is not None
+
+    def replace(self, before: Camera, camera: Camera, due_at: datetime) -> bool:
+        """Change a camera, if it still is what it was `before`."""
+        with self._transactions.writing() as session:
+            row = session.get(CameraRow, camera.id, with_for_update=True)
+            if row is None or camera_of(row) != before:
+                return False
+            _change(row, camera, due_at)
+            return True
 
     def remove(self, camera_id: str) -> bool:
         with self._transactions.writing() as session:
@@ -162,6 +173,32 @@ class Cameras:
 
 def camera_of(row: CameraRow) -> Camera:
     return Camera.model_validate(row.record)
+
+
+def _insertion(
+    session: Session, camera: Camera, due_at: datetime
+) -> sqlite.Insert | postgresql.Insert:
+    return insert_into(session, CameraRow).values(
+        id=camera.id,
+        record=camera.model_dump(mode="json"),
+        host=_host(camera),
+        paused=camera.paused,
+        due_at=due_at,
+    )
+
+
+def _change(row: CameraRow, camera: Camera, due_at: datetime) -> None:
+    before = camera_of(row)
+    if before.url != camera.url:
+        row.etag = row.last_modified = None  # they were of another picture
+    if _turns(before) != _turns(camera):
+        row.due_at = min(row.due_at, due_at)
+    row.record = camera.model_dump(mode="json")
+    row.host, row.paused = _host(camera), camera.paused
+
+
+def _host(camera: Camera) -> str:
+    return urlsplit(camera.url).netloc.rpartition("@")[2].lower()
 
 
 def _turns(camera: Camera) -> tuple[str, float, bool]:

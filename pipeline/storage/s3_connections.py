@@ -14,6 +14,8 @@ from urllib3.exceptions import HTTPError, IncompleteRead, ReadTimeoutError
 
 CONNECT_S = 5  # to connect; and, once more, to send a body
 ANSWER_S = 10  # for an answer to begin; and, once more, for its body to arrive
+# What no task reads (a frame has 20 MiB at most) may take longer than that.
+MIN_BYTES_PER_S = 2 << 20
 THREADS = 16
 _CHUNK_BYTES = 1 << 18
 
@@ -73,11 +75,12 @@ class StoreConnections(PoolManager):
 
 def read_body(response: BaseHTTPResponse) -> bytes:
     """The whole body, or an error of urllib3's: never a part of it."""
-    ends_at = time.monotonic() + ANSWER_S
-    parts = []
+    began, parts = time.monotonic(), []
     try:
         if "content-length" not in response.headers:
             raise IncompleteRead(0, 0)
+        length = int(response.headers["content-length"])
+        ends_at = began + max(ANSWER_S, length / MIN_BYTES_PER_S)
         while part := response.read1(_CHUNK_BYTES):
             parts.append(part)
             if time.monotonic() > ends_at:

@@ -34,44 +34,57 @@ def supply_models(
 ) -> threading.Thread | None:
     """Pull what is missing; where that is not all at once, a thread goes on: that one.
 
-    `on_arrival` is called whenever models have come, whoever pulled them.
+    `on_arrival` is called when models have come, whoever pulled them, until it raises no more.
     """
     patience = patience or Patience()
-    if _try(settings, on_arrival, patience.at_start_s):
+    supply = _Supply(settings, on_arrival)
+    if supply.go_on(patience.at_start_s):
         return None
-    wanted = (settings, on_arrival, patience)
+    wanted = (supply, patience)
     thread = threading.Thread(target=_go_on, args=wanted, name="model-supply", daemon=True)
     thread.start()
     return thread
 
 
-def _go_on(settings: DetectionSettings, on_arrival: Callable[[], None], patience: Patience) -> None:
+def _go_on(supply: _Supply, patience: Patience) -> None:
     pause_s = patience.first_pause_s
     while True:
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, patience.longest_pause_s)
         try:
-            if _try(settings, on_arrival, patience.pull_s):
+            if supply.go_on(patience.pull_s):
                 return
         except Exception:
             log.exception("models not supplied")
 
 
-def _try(settings: DetectionSettings, on_arrival: Callable[[], None], within_s: float) -> bool:
-    """Whether every model is there now."""
-    ends_at = time.monotonic() + within_s
-    before = _find_missing(settings)
-    for model in before:
-        left_s = ends_at - time.monotonic()
-        if left_s > 0:
-            _pull(model, settings, left_s)
-    missing = _find_missing(settings)
-    if len(missing) < len(before):
-        try:
-            on_arrival()
-        except TransientError as error:
-            log.warning("arrival of a model not told", reason=str(error))
-    return not missing
+class _Supply:
+    """Models that are missing, and the news of those that are not any more."""
+
+    def __init__(self, settings: DetectionSettings, on_arrival: Callable[[], None]) -> None:
+        self._settings = settings
+        self._on_arrival = on_arrival
+        self._missing: int | None = None  # how many, as far as anybody was told
+
+    def go_on(self, within_s: float) -> bool:
+        """Whether every model is there now, and that was told."""
+        ends_at = time.monotonic() + within_s
+        before = _find_missing(self._settings)
+        if self._missing is None:
+            self._missing = len(before)
+        for model in before:
+            left_s = ends_at - time.monotonic()
+            if left_s > 0:
+                _pull(model, self._settings, left_s)
+        missing = len(_find_missing(self._settings))
+        if missing < self._missing:
+            try:
+                self._on_arrival()
+            except TransientError as error:
+                log.warning("arrival of a model not told yet", reason=str(error))
+                return False
+        self._missing = missing
+        return not missing
 
 
 def _find_missing(settings: DetectionSettings) -> list[ModelFile]:

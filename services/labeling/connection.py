@@ -20,7 +20,7 @@ from services.labeling.settings import LabelingSettings, read_secret
 from services.labeling.studio import Studio, StudioProject
 
 FIRST_PAUSE_S = 5.0
-LONGEST_PAUSE_S = 60.0
+LONGEST_PAUSE_S = 20.0
 
 log = get_logger(__name__)
 

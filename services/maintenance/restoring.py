@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from pipeline import keys
+from pipeline.catalog import Catalog
 from pipeline.catalog.drops import DropFilter
+from pipeline.catalog.tables import DropRow, ImageRow
 from pipeline.errors import ObjectMissing, UserError
 from pipeline.frames import announce, mark_stored
 from pipeline.logs import get_logger
@@ -21,12 +23,12 @@ def restore_drop(context: MaintenanceContext, image_id: str) -> None:
         raise UserError(f"no image {image_id!r}; see: traboule drops list")
     lifetime = timedelta(hours=context.settings.raw_lifetime_h)
     if context.clock() - keys.captured_at(image_id) >= lifetime:
-        raise UserError(_why_not(context, image_id))
+        raise UserError(explain_refusal(context.catalog, image_id))
     try:
         frame = context.store.get(keys.dropped(image_id))
         mark = context.store.get(keys.dropped_mark(image_id))
     except ObjectMissing:
-        raise UserError(_why_not(context, image_id)) from None
+        raise UserError(explain_refusal(context.catalog, image_id)) from None
     context.store.put(keys.frame(image_id), frame)
     context.store.put(keys.frame_mark(image_id), mark)
     provenance = Provenance.model_validate_json(mark.data)
@@ -38,13 +40,19 @@ def restore_drop(context: MaintenanceContext, image_id: str) -> None:
     log.info("restored", image=image_id)
 
 
-def _why_not(context: MaintenanceContext, image_id: str) -> str:
-    row = context.catalog.images.get(image_id)
+def explain_refusal(catalog: Catalog, image_id: str) -> str:
+    """Why the image is not one to bring back, and where to look."""
+    row = catalog.images.get(image_id)
     if row is None or row.state in {ImageState.DROPPED, ImageState.EXPIRED}:
         return f"{image_id} cannot be restored: its bytes are gone; see: traboule drops list"
-    until = row.captured_at + timedelta(seconds=1)
-    wanted = DropFilter(camera=row.source, since=row.captured_at, until=until)
-    listed = context.catalog.drops.search(wanted)
-    was_dropped = any(drop.image_id == image_id for drop in listed)
+    was_dropped = find_drop(catalog, row) is not None
     told = "was restored already" if was_dropped else "cannot be restored: it was kept"
     return f"{image_id} {told}; see: traboule images show {image_id}"
+
+
+def find_drop(catalog: Catalog, row: ImageRow) -> DropRow | None:
+    """The image's line in the list of drops, where it has one."""
+    until = row.captured_at + timedelta(seconds=1)
+    wanted = DropFilter(camera=row.source, since=row.captured_at, until=until)
+    listed = catalog.drops.search(wanted)
+    return next((drop for drop in listed if drop.image_id == row.id), None)

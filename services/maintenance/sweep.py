@@ -43,6 +43,7 @@ def announce_waiting(context: MaintenanceContext) -> None:
     for image_id in context.catalog.work.take_due(now, max(0, room)):
         if not announce(context.publish, image_id):
             return
+        log.info("announced again", image=image_id)
 
 
 def remove_leftovers(context: MaintenanceContext) -> None:

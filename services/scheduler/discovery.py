@@ -17,7 +17,7 @@ from pipeline.logs import get_logger
 from pipeline.records import Camera, Outcome
 from services.scheduler.feeds import OPTIONAL, find_feed
 from services.scheduler.fetching import make_fetcher
-from services.scheduler.sources import save_camera
+from services.scheduler.sources import save_listed
 from services.scheduler.tick import SchedulerContext
 
 EVERY_S, EVERY_S_OF_OPTIONAL = 3600.0, 30.0
@@ -50,8 +50,11 @@ class Change(StrEnum):
 
 @dataclass(frozen=True)
 class Discovered:
+    """A listed camera as it is to be, and as it was when the catalog was asked."""
+
     camera: Camera
     change: Change
+    before: Camera | None = None
 
     @property
     def is_to_save(self) -> bool:
@@ -68,9 +71,10 @@ def compare(catalog: Catalog, camera: Camera, known: Sequence[str] = ()) -> Disc
         return Discovered(camera, Change.REMOVED if camera.id in known else Change.ADDED)
     present = camera_of(row)
     if present.feed != camera.feed:
-        return Discovered(present, Change.OTHER)
+        return Discovered(present, Change.OTHER, present)
     updated = camera.model_copy(update={name: getattr(present, name) for name in SETTINGS})
-    return Discovered(updated, Change.UNCHANGED if updated == present else Change.UPDATED)
+    change = Change.UNCHANGED if updated == present else Change.UPDATED
+    return Discovered(updated, change, present)
 
 
 def ask_due_feeds(context: SchedulerContext) -> None:
@@ -111,12 +115,23 @@ def _take_up(
 ) -> Iterator[Discovered]:
     """Save one after another what is new or has changed. What was saved before an error stays."""
     for camera in listed:
+        yield _take_up_one(context, camera, known, ends_at)
+
+
+def _take_up_one(
+    context: SchedulerContext, camera: Camera, known: Sequence[str], ends_at: datetime
+) -> Discovered:
+    """Compared anew where a person changed or removed it between comparing and saving."""
+    while True:
         found = compare(context.catalog, camera, known)
-        if found.is_to_save:
-            if context.clock() > ends_at:
-                raise TransientError("there was no time to save all of its cameras")
-            save_camera(context.catalog, context.store, found.camera, context.clock())
-        yield found
+        if not found.is_to_save:
+            return found
+        now = context.clock()
+        if now > ends_at:
+            raise TransientError("there was no time to save all of its cameras")
+        if save_listed(context.catalog, context.store, found.camera, found.before, now):
+            return found
+        known = [*known, camera.id]
 
 
 def _describe_failure(

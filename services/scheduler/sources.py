@@ -19,6 +19,23 @@ def save_camera(catalog: Catalog, store: ObjectStore, camera: Camera, now: datet
     """Add a camera, or change one. A change takes effect at its next poll."""
     put_json(store, keys.source(camera.id), camera.model_dump_json(indent=1))
     catalog.cameras.save(camera, first_due(camera, now))
+    _settle(catalog, store, camera.id)
+
+
+def save_listed(
+    catalog: Catalog, store: ObjectStore, camera: Camera, before: Camera | None, now: datetime
+) -> bool:
+    """Save what a feed says of a camera, if that is still as it was `before`: what a person did
+    meanwhile stays. None: it was not there."""
+    put_json(store, keys.source(camera.id), camera.model_dump_json(indent=1))
+    due_at = first_due(camera, now)
+    if before is None:
+        saved = catalog.cameras.add_listed(camera, due_at)
+    else:
+        saved = catalog.cameras.replace(before, camera, due_at)
+    if not saved:
+        _settle(catalog, store, camera.id)
+    return saved
 
 
 def remove_camera(catalog: Catalog, store: ObjectStore, camera_id: str) -> bool:
@@ -27,7 +44,27 @@ def remove_camera(catalog: Catalog, store: ObjectStore, camera_id: str) -> bool:
     if row is not None and (feed := camera_of(row).feed) != MANUAL:
         catalog.feeds.mark_known(feed, camera_id)
     store.delete(keys.source(camera_id))
-    return catalog.cameras.remove(camera_id)
+    removed = catalog.cameras.remove(camera_id)
+    _settle(catalog, store, camera_id)
+    return removed
+
+
+def _settle(catalog: Catalog, store: ObjectStore, camera_id: str) -> None:
+    """Leave the object as the row is: another may have written it between our object and our row.
+
+    Whoever does so looks at the row again, so that the last of them leaves both the same. One
+    whose change of the row rested on what it read needs it only if that change was refused.
+    """
+    row = catalog.cameras.get(camera_id)
+    while True:
+        left = None if row is None else camera_of(row)
+        if left is None:
+            store.delete(keys.source(camera_id))
+        else:
+            put_json(store, keys.source(camera_id), left.model_dump_json(indent=1))
+        row = catalog.cameras.get(camera_id)
+        if (None if row is None else camera_of(row)) == left:
+            return
 
 
 def get_camera(catalog: Catalog, camera_id: str) -> Camera:

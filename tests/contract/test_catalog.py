@@ -7,7 +7,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from pipeline.catalog import Catalog
-from pipeline.catalog.cameras import PollEnd
+from pipeline.catalog.cameras import PollEnd, camera_of
 from pipeline.catalog.drops import DropFilter
 from pipeline.catalog.images import Description, Drop, Found, ImageFilter, NewImage
 from pipeline.catalog.tables import Table
@@ -80,6 +80,30 @@ def test_poll_is_finished_once(catalog: Catalog) -> None:
     row = catalog.cameras.get("a")
     assert row is not None
     assert (row.polls, row.outcome, row.due_at, row.failures) == (1, "truncated", LATER, 0)
+
+
+def test_camera_is_replaced_if_it_is_what_it_was(catalog: Catalog) -> None:
+    one = Camera(id="a", url="http://h/a.jpg", name="Saône", latitude=45.76)
+    other = one.model_copy(update={"name": "Rhône"})
+    assert not catalog.cameras.replace(one, other, NOW)
+    catalog.cameras.save(one, NOW)
+    assert not catalog.cameras.replace(other, one, NOW)
+    assert catalog.cameras.replace(one, other, NOW)
+    row = catalog.cameras.get("a")
+    assert row is not None
+    assert camera_of(row) == other
+
+
+def test_listed_camera_is_added_where_there_is_none_and_none_was_removed(catalog: Catalog) -> None:
+    camera = Camera(id="a", url="http://h/a.jpg", feed="lyon")
+    assert catalog.cameras.add_listed(camera, NOW)
+    assert not catalog.cameras.add_listed(camera.model_copy(update={"name": "other"}), NOW)
+    [row] = catalog.cameras.all()
+    assert (camera_of(row), row.due_at) == (camera, NOW)
+    catalog.feeds.mark_known("lyon", "a")
+    assert catalog.cameras.remove("a")
+    assert not catalog.cameras.add_listed(camera, NOW)
+    assert catalog.cameras.add_listed(camera.model_copy(update={"feed": "other"}), NOW)
 
 
 def test_failed_poll_keeps_the_validators(catalog: Catalog) -> None:

@@ -53,11 +53,12 @@ class ExecutionLog:
                 lines += read_lines(service, container)
         return [line for line in lines if line.at >= since]
 
-    def complaints(self, *services: str, since: float) -> list[Line]:
+    def complaints(self, *services: str, about: str, since: float) -> list[Line]:
+        """Warnings and errors whose reason names something."""
         return [
             line
             for line in self.read(*services, since=since)
-            if line.get("level") in {"warning", "error"}
+            if line.get("level") in {"warning", "error"} and about in str(line.get("reason"))
         ]
 
     def failed_tasks(self, service: str, error: str, since: float) -> int:
@@ -89,6 +90,17 @@ def in_hand(lines: Iterable[Line], task: str) -> list[Line]:
             for key in [key for key in begun if key[0] == line.get("task_id")]:
                 del begun[key]
     return list(begun.values())
+
+
+def ends_of(hand: Iterable[Line], lines: Iterable[Line]) -> dict[str, str]:
+    """How tasks that were in hand ended: their ids and outcomes."""
+    begun = {line.get("task_id"): line.at for line in hand}
+    ends: dict[str, str] = {}
+    for line in lines:
+        task_id = line.get("task_id")
+        if line.event == "task ends" and task_id in begun and line.at >= begun[task_id]:
+            ends.setdefault(task_id, str(line.get("outcome")))
+    return ends
 
 
 @dataclass(frozen=True)

@@ -45,13 +45,15 @@ class Row:
     kept: int
     results: int
     repeated: int
-    lost: int
-    orphans: int
+    lost: list[str]
+    orphans: list[str]
+    blurred: int  # faces
 
 
 def suffer(scene: Scene, fault: Fault) -> Row:
     """Frames flow, the fault strikes, and once it is over all that was under way is looked at."""
-    began, before = time.time(), scene.census.list_images()
+    census = scene.census
+    began, before, blurred = time.time(), census.list_images(), census.blurred
     scene.flow.start()
     happened = fault.strike(scene)
     over = time.monotonic()
@@ -59,19 +61,23 @@ def suffer(scene: Scene, fault: Fault) -> Row:
     scene.flow.stop()
     scene.flow.drain(fault.drains_within_s)
     recovered_s = time.monotonic() - over
-    after = scene.census.assert_sound()
+    after = census.list_images()
+    kept = census.list_kept(after)
+    lost = sorted(kept - (set(after.images) & set(after.results)))
+    if not lost and not after.orphans:
+        census.assert_sound(after)
+        assert_doctor_agrees(scene.stack)
     new = set(after.images) - set(before.images)
-    repeated = scene.census.count_repeats(new, since=began - SETTLES_S)
-    assert_doctor_agrees(scene.stack)
     return Row(
         fault=fault.name,
         happened=happened,
         recovered_s=recovered_s,
-        kept=len(new),
+        kept=len(kept - set(before.images)),
         results=len(set(after.results) - set(before.results)),
-        repeated=repeated,
-        lost=0,  # the census would have raised
-        orphans=0,
+        repeated=census.count_repeats(new, since=began - SETTLES_S),
+        lost=lost,
+        orphans=after.orphans,
+        blurred=census.blurred - blurred,
     )
 
 

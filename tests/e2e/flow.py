@@ -17,6 +17,7 @@ from pipeline.catalog.images import ImageFilter
 from pipeline.errors import PipelineError
 from pipeline.records import Camera, ImageState
 from services.scheduler.sources import save_camera
+from tests.e2e import faces
 from tests.e2e.stack import Stack
 
 CAMERAS = 8
@@ -34,15 +35,20 @@ WAITING = (ImageState.STORING, ImageState.STORED, ImageState.AWAITING_MODEL)
 
 @dataclass(frozen=True)
 class Flow:
-    """`stopped`: whoever waits gives up when it is set."""
+    """`stopped`: whoever waits gives up when it is set. `cameras` is how many there are."""
 
     stack: Stack
     stopped: Event
+    cameras: int = CAMERAS
 
     def prepare(self) -> None:
-        """The cameras as discovery finds them, but with a cheaper detector; none is polled yet."""
-        self.wait(lambda: len(self._cameras()) == CAMERAS, KNOWN_WITHIN_S, "8 cameras discovered")
-        self._save(detectors=DETECTORS, paused=True)
+        """The cameras as discovery finds them, but with cheaper detectors; none is polled yet."""
+
+        def all_known() -> bool:
+            return len(self._cameras()) == self.cameras
+
+        self.wait(all_known, KNOWN_WITHIN_S, f"{self.cameras} cameras discovered")
+        self._save(paused=True)
         self._warm_up()
         self.drain(DRAINS_WITHIN_S)
 
@@ -126,9 +132,11 @@ class Flow:
         with self.stack.catalog() as catalog:
             return [Camera.model_validate(row.record) for row in catalog.cameras.all()]
 
-    def _save(self, **changed: object) -> None:
+    def _save(self, *, paused: bool) -> None:
         store = self.stack.store()
         with self.stack.catalog() as catalog:
             for row in catalog.cameras.all():
+                chosen = faces.SETTINGS if row.id == faces.CAMERA else {"detectors": DETECTORS}
+                changed = {**chosen, "paused": paused}
                 camera = Camera.model_validate(row.record).model_copy(update=changed)
                 save_camera(catalog, store, camera, utc_now())

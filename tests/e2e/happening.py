@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from signal import SIGKILL
@@ -14,13 +15,14 @@ from typing import Any
 import pytest
 from docker.errors import APIError  # type: ignore[import-untyped]
 
-from tests.e2e.execution import DETECT, POLL, Line, in_hand, read_lines
+from tests.e2e.execution import DETECT, POLL, Line, ends_of, in_hand, read_lines
 from tests.e2e.stack import Stack, wait_until
 
 TRIES = 80
 LOGGED_WITHIN_S = 0.1  # from a write in a container to the engine's log
 FROZEN_WITHIN_S = 20.0
 BACK_WITHIN_S = 90.0
+ENDED_WITHIN_S = 90.0
 TASKS = {"capture": POLL, "detection": DETECT}
 
 
@@ -32,10 +34,14 @@ def send_signal(pid: int, number: int) -> None:
         pytest.skip("killing a container's process from outside needs root")
 
 
-def kill(container: Any) -> str:
-    """kill -9 of everything in it; gives how the engine tells it, once it is back and healthy."""
+def kill(container: Any, then: Callable[[], object] = lambda: None) -> str:
+    """kill -9 of everything in it; gives how the engine tells it, once it is back and healthy.
+
+    `then` is called when it is dead.
+    """
     before = restarts(container)
     exited_with = _die(container, int(container.attrs["State"]["Pid"]))
+    then()
     wait_until_back(container, before)
     return f"exit {exited_with}, restarts {before}→{restarts(container)}"
 
@@ -64,12 +70,33 @@ def closing_stream(stream: Any) -> Iterator[None]:
 def kill_with_task_in_hand(stack: Stack, service: str) -> str:
     """Frozen first, to see that a task is in hand."""
     container = stack.container(service)
-    hand = freeze_with_task_in_hand(service, container)
-    return f"{len(hand)} in hand, {kill(container)}"
+    with frozen_with_task_in_hand(service, container) as hand:
+        return f"{len(hand)} in hand, {kill(container)}"
 
 
-def freeze_with_task_in_hand(service: str, container: Any) -> list[Line]:
-    """The container stays frozen."""
+@contextmanager
+def frozen_with_task_in_hand(service: str, container: Any) -> Iterator[list[Line]]:
+    """The first lines of the tasks in hand."""
+    hand = _freeze_with_task_in_hand(service, container)
+    try:
+        yield hand
+    finally:
+        with suppress(APIError):  # it goes on already
+            container.unpause()
+
+
+def describe_ends(service: str, container: Any, hand: Iterable[Line]) -> str:
+    """Waits until what was in hand has ended: how often with which outcome."""
+    wanted = {line.get("task_id") for line in hand}
+
+    def ends() -> dict[str, str]:
+        return ends_of(hand, read_lines(service, container))
+
+    wait_until(lambda: wanted <= set(ends()), ENDED_WITHIN_S, f"{wanted} end")
+    return ", ".join(f"{count} {outcome}" for outcome, count in Counter(ends().values()).items())
+
+
+def _freeze_with_task_in_hand(service: str, container: Any) -> list[Line]:
     for _ in range(TRIES):
         freeze(container)
         time.sleep(LOGGED_WITHIN_S)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.e2e.census import Census
 from tests.e2e.execution import ExecutionLog
+from tests.e2e.faces import Faces, prepare_faces
 from tests.e2e.fault import Fault, Row, Scene, suffer
 from tests.e2e.flow import CAMERAS, Flow
 from tests.e2e.stack import Stack
@@ -67,10 +68,13 @@ class Lane:
 
     def _settle(self, scene: Scene, fault: Fault) -> None:
         try:
-            self.rows[fault.name].set_result(suffer(scene, fault))
+            row = suffer(scene, fault)
         except BaseException as error:
             self.rows[fault.name].set_exception(error)
             raise Unsurvived from error
+        self.rows[fault.name].set_result(row)
+        if row.lost or row.orphans:
+            raise Unsurvived
 
     @contextmanager
     def _open_scene(self) -> Iterator[Scene]:
@@ -78,15 +82,16 @@ class Lane:
             flags = Path(folder) / "flags"
             flags.mkdir()
             flags.chmod(0o777)  # the services are another user
+            faces = prepare_faces(Path(folder) / "pictures")
             with _disk(Path(folder), self.small_disk) as disk:
-                stack = Stack(_overrides(disk), _environment(flags, disk))
+                stack = Stack(_overrides(disk, faces), _environment(flags, disk, faces))
                 try:
                     with _starting:
                         stack.up()
-                        flow = Flow(stack, self.stopped)
+                        flow = Flow(stack, self.stopped, CAMERAS + bool(faces))
                         flow.prepare()
                     log = ExecutionLog(stack)
-                    yield Scene(stack, flow, log, Census(stack, log), flags, disk)
+                    yield Scene(stack, flow, log, Census(stack, log, faces), flags, disk)
                 finally:
                     stack.close()
 
@@ -95,11 +100,12 @@ class Unsurvived(Exception):
     """A fault after which something was not as it should be."""
 
 
-def _overrides(disk: Path | None) -> list[Path]:
-    return [HERE / "compose.faults.yml", *([HERE / "compose.disk.yml"] if disk else [])]
+def _overrides(disk: Path | None, faces: Faces | None) -> list[Path]:
+    names = {"faults": True, "disk": disk, "faces": faces}
+    return [HERE / f"compose.{name}.yml" for name, wanted in names.items() if wanted]
 
 
-def _environment(flags: Path, disk: Path | None) -> dict[str, str]:
+def _environment(flags: Path, disk: Path | None, faces: Faces | None) -> dict[str, str]:
     environment = {
         "SCHEDULER_FEEDS": '["simulation"]',
         "SIMULATION_CAMERAS": str(CAMERAS),
@@ -109,6 +115,9 @@ def _environment(flags: Path, disk: Path | None) -> dict[str, str]:
     if disk:
         environment["TRABOULE_TEST_DISK"] = str(disk)
         environment["TRABOULE_TEST_MIN_FREE_BYTES"] = str(LEAST_FREE_MB * 1_000_000)
+    if faces:
+        environment["TRABOULE_TEST_MODELS"] = str(faces.models)
+        environment["TRABOULE_TEST_PICTURES"] = str(faces.pictures)
     return environment
 
 

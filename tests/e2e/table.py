@@ -11,7 +11,7 @@ from tests.e2e.fault import Row
 ROWS = pytest.StashKey[list[Row]]()
 SIZES = pytest.StashKey[dict[str, int]]()  # of images, in bytes
 
-COUNTS = ("kept", "results", "repeated", "lost", "orphans")
+COUNTS = ("kept", "results", "repeated", "lost", "orphans", "faces blurred")
 HEADER = ("fault", "that it happened", "recovered", *COUNTS)
 
 
@@ -23,7 +23,8 @@ def draw_table(rows: Sequence[Row]) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    counts = (row.kept, row.results, row.repeated, row.lost, row.orphans)
+    gone = (len(row.lost), len(row.orphans))
+    counts = (row.kept, row.results, row.repeated, *gone, row.blurred)
     return (row.fault, row.happened, f"{row.recovered_s:.0f} s", *(str(count) for count in counts))
 
 

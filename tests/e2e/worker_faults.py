@@ -13,10 +13,12 @@ from redis.exceptions import TimeoutError as RedisTimeout
 
 from pipeline import keys
 from pipeline.broker import VISIBILITY_TIMEOUT_S
-from tests.e2e.execution import POLL, read_lines
+from tests.e2e.execution import DETECT, POLL, Line, read_lines
 from tests.e2e.fault import Scene
 from tests.e2e.happening import (
-    freeze_with_task_in_hand,
+    describe_ends,
+    freeze,
+    frozen_with_task_in_hand,
     kill,
     kill_with_task_in_hand,
     restarts,
@@ -30,12 +32,25 @@ from tests.e2e.stack import wait_until
 MET_WITHIN_S = 60.0
 ENDED_WITHIN_S = 150.0  # a task in hand may take 90 s
 REDELIVERED_WITHIN_S = VISIBILITY_TIMEOUT_S + 60
+STOPPED_WITHIN_S = 45
 WATCHED_S = 15.0
 CLOSEST_POLLS_S = 0.9  # half of a camera's interval, but for what a poll takes to begin
 
 
 def kill_scheduler(scene: Scene) -> str:
-    return kill(scene.stack.container("scheduler"))
+    """While polls that it sent are under way: their leases outlive it."""
+    capture = scene.stack.container("capture")
+    with frozen_with_task_in_hand("capture", capture) as hand:
+        leased = _leased(scene) & {line.get("camera") for line in hand}
+        assert leased, "no poll was under way"
+        told = kill(scene.stack.container("scheduler"), then=capture.unpause)
+    ends = describe_ends("capture", capture, hand)
+    return f"{len(leased)} polls under way (ended: {ends}), {told}"
+
+
+def _leased(scene: Scene) -> set[str]:
+    with scene.stack.catalog() as catalog:
+        return {row.id for row in catalog.cameras.all() if row.lease_token is not None}
 
 
 def kill_capture(scene: Scene) -> str:
@@ -47,7 +62,12 @@ def kill_detection(scene: Scene) -> str:
 
 
 def kill_maintenance(scene: Scene) -> str:
-    return kill(scene.stack.container("maintenance"))
+    """In the middle of a sweep, which lingers over frames that detection has left there."""
+    detection = scene.stack.container("detection")
+    with frozen_with_task_in_hand("detection", detection):
+        in_hand = _meet(scene, "linger")
+        told = kill(scene.stack.container("maintenance"), then=detection.unpause)
+    return f"{in_hand} in hand, {told}"
 
 
 def die_after_image(scene: Scene) -> str:
@@ -62,10 +82,15 @@ def die_after_image(scene: Scene) -> str:
 
 def die_before_delete(scene: Scene) -> str:
     """The result is there, and the unblurred frame as well."""
-    image, told = _die_at(scene, "die-before-delete")
-    store = scene.stack.store()
-    assert store.exists(keys.detections(image))
-    assert store.exists(keys.frame(image))
+    maintenance = scene.stack.container("maintenance")
+    freeze(maintenance)  # it would remove the frame
+    try:
+        image, told = _die_at(scene, "die-before-delete")
+        store = scene.stack.store()
+        assert store.exists(keys.detections(image))
+        assert store.exists(keys.frame(image))
+    finally:
+        maintenance.unpause()
     return f"result beside its frame, {told}"
 
 
@@ -97,7 +122,7 @@ def _meet(scene: Scene, fault: str) -> str:
     """The key at which a worker met the fault."""
     (scene.flags / fault).touch()
     done = scene.flags / f"{fault}.done"
-    wait_until(lambda: done.exists() and done.read_text(), MET_WITHIN_S, f"detection meets {fault}")
+    wait_until(lambda: done.exists() and done.read_text(), MET_WITHIN_S, f"a worker meets {fault}")
     return done.read_text()
 
 
@@ -115,29 +140,40 @@ def _wait_for_watchdog(scene: Scene, container: Any, before: int, since: float, 
 
 
 def pause_beyond_visibility(scene: Scene) -> str:
-    """Another worker has finished a paused one's image by the time it goes on."""
+    """Another worker has finished a paused one's image by the time it goes on; which it does."""
     scene.stack.scale("detection", 2)
     paused, other = scene.stack.containers("detection")
-    hand = freeze_with_task_in_hand("detection", paused)
-    images, began = {line.get("image") for line in hand}, time.monotonic()
-
-    def taken_over() -> bool:
-        again = {
-            line.get("image")
-            for line in read_lines("detection", other)
-            if line.event == "task begins" and line.get("redelivered")
-        }
-        return images <= again
-
-    wait_until(taken_over, REDELIVERED_WITHIN_S, f"{images} redelivered")
-    paused_s = time.monotonic() - began
-    paused.unpause()
+    before = restarts(paused)
+    with frozen_with_task_in_hand("detection", paused) as hand:
+        began, since = time.monotonic(), time.time()
+        images = {line.get("image") for line in hand}
+        wait_until(
+            lambda: images <= _finished(other, since), REDELIVERED_WITHIN_S, f"{images} finished"
+        )
+        paused_s = time.monotonic() - began
     assert paused_s > VISIBILITY_TIMEOUT_S
-    scene.flow.wait_for_results(4)
+    ends = describe_ends("detection", paused, hand)
+    over = time.time()
+    wait_until(lambda: _finished(paused, over), MET_WITHIN_S, "it takes the next image")
     wait_until_healthy(paused)  # its health was not told meanwhile
+    assert restarts(paused) == before
+    other.stop(timeout=STOPPED_WITHIN_S)  # its log is whole then, and still there
     scene.log.remember("detection", other)
     scene.stack.scale("detection", 1)
-    return f"paused {paused_s:.0f} s with {len(images)} in hand, which the other finished"
+    done = f"its {len(images)} finished by the other, its own tasks ended after it: {ends}"
+    return f"paused {paused_s:.0f} s, {done}"
+
+
+def _finished(container: Any, since: float) -> set[str]:
+    """Images whose detection began and ended here."""
+    lines = [line for line in read_lines("detection", container) if line.at >= since]
+    return _about(lines, "task begins") & _about(lines, "detected")
+
+
+def _about(lines: list[Line], event: str) -> set[str]:
+    return {
+        line.get("image") for line in lines if line.event == event and line.get("task") == DETECT
+    }
 
 
 def double_scheduler(scene: Scene) -> str:

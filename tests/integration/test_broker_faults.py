@@ -144,6 +144,38 @@ def test_full_redis_loses_nothing_and_is_emptied_by_work(tmp_path: Path) -> None
         assert worker.stop() == 0
 
 
+def test_retry_that_a_full_redis_refuses_comes_again(tmp_path: Path) -> None:
+    """The message was noted before Redis was full."""
+    with start_redis() as server, at_work(server, tmp_path) as (worker, send):
+        send(poll("fail-a"))
+        worker.wait_for("task begins", camera="fail-a")
+        assert in_hand(server) == 1
+        with full(server):
+            worker.wait_for("retry not taken: its message comes again")
+            time.sleep(VISIBILITY_S + 2)
+            assert executions(worker, "fail-a") == [False]
+            assert in_hand(server) == 1
+        worker.wait_for("task ends", camera="fail-a", outcome="done")
+        assert executions(worker, "fail-a") == [False, True]
+        wait_until(lambda: in_hand(server) == 0, 5, "acknowledged")
+        assert worker.stop() == 0
+
+
+def test_retry_of_a_message_that_a_full_redis_never_noted_comes_again(tmp_path: Path) -> None:
+    with start_redis() as server, at_work(server, tmp_path) as (worker, send):
+        send(poll("sleep-2-before"))
+        send(poll("fail-a"))
+        worker.wait_for("task begins", camera="sleep-2-before")
+        with full(server) as redis:
+            worker.wait_for("message in hand is not noted")
+            worker.wait_for("retry not taken: its message comes again")
+            assert redis.llen("capture") == 0
+        worker.wait_for("task ends", camera="fail-a", outcome="done")
+        assert len(executions(worker, "fail-a")) == 2
+        wait_until(lambda: in_hand(server) == 0, 5, "acknowledged")
+        assert worker.stop() == 0
+
+
 def test_worker_started_on_a_full_redis_makes_room(tmp_path: Path) -> None:
     with start_redis() as server, sending(server.url) as send:
         send(poll("waiting"))

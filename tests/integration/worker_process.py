@@ -1,6 +1,7 @@
 """A worker under watch in processes of its own, told what to do by the camera a poll names.
 
-`sleep-3-a` sleeps for three seconds. Run as a script it is that worker.
+`sleep-3-a` sleeps for three seconds, the first `fail-a` fails after one. Run as a script it is
+that worker.
 """
 
 from __future__ import annotations
@@ -118,11 +119,13 @@ def is_alive(pid: int) -> bool:
 
 def work(vitals: Vitals) -> None:
     from pipeline.broker import Handlers, Publish, make_app, run_worker
+    from pipeline.errors import TransientError
     from pipeline.logs import start_logs
     from pipeline.messages import ImageStored, PollDue, Tick
 
     options = WorkerOptions(**json.loads(sys.argv[1]))
     handlers: Handlers[Publish] = Handlers()
+    failed: list[str] = []
 
     @handlers.on(PollDue)
     def poll(publish: Publish, message: PollDue) -> None:
@@ -131,6 +134,10 @@ def work(vitals: Vitals) -> None:
             time.sleep(float(rest.partition("-")[0]))
         if kind == "send":
             publish(ImageStored(image=rest))
+        if kind == "fail" and not failed:
+            failed.append(rest)
+            time.sleep(1)
+            raise TransientError("a server is away")
 
     @handlers.on(Tick)
     def tick(publish: Publish, message: Tick) -> None:

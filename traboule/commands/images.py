@@ -128,11 +128,13 @@ def delete(
     data: DataOption = None,
 ) -> None:
     """Erase every trace of an image but a tombstone; its bytes will not be taken again."""
+    from pipeline import keys
     from traboule.commander import find_commander
+    from traboule.traces import find_traces
     from traboule.upkeep import forget_copies
 
     with existing_data(data) as workspace:
-        if workspace.catalog.images.get(image_id) is not None:
+        if find_traces(workspace, image_id) - {keys.tombstone(image_id)}:
             confirm(f"Erase {image_id} for good?", yes=yes)
         find_commander(workspace).delete_image(image_id, reason)
         copies = forget_copies(workspace.data, image_id) if workspace.data else []

@@ -37,7 +37,9 @@ def die() -> None:
 
 def break_store(module: ModuleType) -> None:
     """Detection dies after it put the image, or before it deletes the frame; or hangs reading."""
-    store: Any = module.S3Store
+    from pipeline.storage import s3
+
+    store: Any = s3.S3Store
     put, get, delete = store.put, store.get, store.delete
 
     def put_and_die(self: Any, key: str, stored: Any) -> None:
@@ -58,6 +60,20 @@ def break_store(module: ModuleType) -> None:
     store.put, store.get, store.delete = put_and_die, hang_and_get, die_and_delete
 
 
+def linger_in_sweep(module: ModuleType) -> None:
+    """Maintenance has listed what it is going to look at, and stays there."""
+    expiry: Any = module
+    list_images = expiry.images_below
+
+    def list_and_linger(context: Any, prefix: str) -> list[str]:
+        images: list[str] = list_images(context, prefix)
+        if images and is_told("linger", f"{len(images)} images below {prefix}"):
+            time.sleep(HANGS_S)
+        return images
+
+    expiry.images_below = list_and_linger
+
+
 def log_requests(module: ModuleType) -> None:
     """The simulated city's log of requests: a line for each picture that was asked for."""
     server: Any = module.CityServer
@@ -72,7 +88,8 @@ def log_requests(module: ModuleType) -> None:
 
 
 PATCHES: dict[str, Callable[[ModuleType], None]] = {
-    "pipeline.storage.s3": break_store,
+    "services.detection.tasks": break_store,
+    "services.maintenance.expiry": linger_in_sweep,
     "services.simulation.server": log_requests,
 }
 

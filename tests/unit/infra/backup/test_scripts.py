@@ -120,6 +120,8 @@ def test_backup_that_is_killed_leaves_nothing_that_looks_whole(
 ) -> None:
     running = subprocess.Popen(
         [ROOT / "infra" / "backup" / "backup"],
+        # Tests that run in the background ignore Ctrl-C, and so would the script.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         env=environment | {"HANGS": "1"},
         stdin=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

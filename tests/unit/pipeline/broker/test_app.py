@@ -10,10 +10,13 @@ import pytest
 import structlog
 from celery import Celery
 from celery.worker import state
+from kombu.transport.memory import Channel
+from structlog.testing import capture_logs
 
 from pipeline.broker import Handlers, Publish, make_app, make_worker, publisher
 from pipeline.errors import TransientError
-from pipeline.messages import ImageStored, Message, PollDue
+from pipeline.messages import ImageStored, Message, PollDue, SaveCamera
+from pipeline.records import Camera
 
 MEMORY = "memory://localhost/"
 
@@ -75,6 +78,34 @@ def test_transient_error_is_retried_and_another_is_not() -> None:
         publisher(app)(ImageStored(image="unlucky"))
         wait_for(lambda: runs.count("unlucky") == 2)
     assert runs.count("broken") == 1
+
+
+def test_message_whose_retry_the_broker_refuses_comes_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    handlers: Handlers[None] = Handlers()
+    runs: list[bool] = []
+    refusals = [OSError("full"), OSError("still full")]
+
+    @handlers.on(SaveCamera)
+    def save(context: None, message: SaveCamera) -> None:
+        runs.append(True)
+        if refusals:
+            monkeypatch.setattr(Channel, "_put", refuse)
+            raise TransientError("the store is away")
+
+    put = Channel._put
+
+    def refuse(*_: object, **__: object) -> None:
+        monkeypatch.setattr(Channel, "_put", put)
+        raise refusals.pop()
+
+    app = make_app("scheduler", MEMORY, handlers, lambda publish: None)
+    with capture_logs() as told, working(app):
+        publisher(app)(SaveCamera(camera=Camera(id="a", url="http://h/a.jpg")))
+        wait_for(lambda: len(runs) == 3)
+    refused = [line["reason"] for line in told if line["event"].startswith("retry not taken")]
+    assert refused == ["still full", "full"]
 
 
 def test_reliability_options_are_set() -> None:

@@ -60,6 +60,7 @@ class FakeMessage:
 def channel() -> Iterator[FakeChannel]:
     yield FakeChannel()
     QoS.owed.clear()
+    QoS.unnoted.clear()
 
 
 def take(qos: QoS, tag: str) -> None:
@@ -119,6 +120,60 @@ def test_acknowledgement_that_nobody_waits_for_makes_no_room(
 ) -> None:
     take(qos, "a")
     qos.ack("heartbeat")
+    assert not qos.can_consume()
+
+
+def test_message_that_is_to_come_again_stays_unacknowledged(qos: QoS, channel: FakeChannel) -> None:
+    take(qos, "a")
+    channel.redis.done.clear()
+    qos.reject("a", requeue=True)
+    assert qos.can_consume()
+    qos.restore_visible()
+    assert channel.redis.done == [], "Redis has noted it, and brings it in its time"
+
+
+def test_message_that_is_to_come_again_is_noted_when_there_is_room(
+    qos: QoS, channel: FakeChannel
+) -> None:
+    channel.redis.failure = redis.exceptions.OutOfMemoryError("full")
+    take(qos, "a")
+    qos.reject("a", requeue=True)
+    assert qos.can_consume()
+    qos.restore_visible()
+    assert channel.redis.done == []
+    channel.redis.failure = None
+    qos.restore_visible()
+    [(index, _, scores), noted] = channel.redis.done
+    assert (index, list(scores)) == ("zadd", ["a"])
+    assert noted == ("hset", "s.unacked", "a", '[{}, "", "s"]')
+    qos.restore_visible()
+    assert len(channel.redis.done) == 2
+
+
+def test_message_that_was_not_noted_and_is_done_does_not_come_again(
+    qos: QoS, channel: FakeChannel
+) -> None:
+    channel.redis.failure = redis.exceptions.OutOfMemoryError("full")
+    take(qos, "a")
+    channel.redis.failure = None
+    qos.ack("a")
+    qos.reject("a", requeue=True)
+    channel.redis.done.clear()
+    qos.restore_visible()
+    assert channel.redis.done == []
+
+
+def test_message_that_is_not_to_come_again_is_acknowledged(qos: QoS, channel: FakeChannel) -> None:
+    take(qos, "a")
+    qos.reject("a")
+    assert qos.can_consume()
+    assert channel.redis.done[-1] == ("hdel", "s.unacked", "a")
+
+
+@pytest.mark.parametrize("requeue", [True, False])
+def test_rejection_that_nobody_waits_for_makes_no_room(qos: QoS, requeue: bool) -> None:
+    take(qos, "a")
+    qos.reject("heartbeat", requeue=requeue)
     assert not qos.can_consume()
 
 

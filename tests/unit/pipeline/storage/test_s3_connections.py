@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import StorageError
-from pipeline.storage import JSON, ObjectStore, StoredObject, open_store
+from pipeline.storage import JSON, ObjectStore, StoredObject, open_store, s3_connections
 from tests.raw_server import Serve as ServeRaw
 from tests.raw_server import reply
 from tests.unit.pipeline.storage.conftest import OF_A_STORE, PASSWORD, Answer, Asked, Serve
@@ -96,6 +96,27 @@ def test_body_that_drips_is_cut_off(serve: ServeRaw) -> None:
     failed = failure(open_store(f"s3+http://u:p@{server.address}"), read)
     assert failed.endswith("it did not answer in time")
     assert time.monotonic() - started_s < 2
+
+
+@pytest.mark.usefixtures("short_patience")
+@pytest.mark.parametrize(("rate", "arrives"), [(1000, True), (100_000, False)])
+def test_large_body_has_the_time_of_its_size(
+    serve: ServeRaw, monkeypatch: pytest.MonkeyPatch, rate: int, arrives: bool
+) -> None:
+    """It comes in half a second; 0.3 s are for an answer, two for its bytes at the slower rate."""
+    monkeypatch.setattr(s3_connections, "MIN_BYTES_PER_S", rate)
+
+    def take_half_a_second(connection: socket.socket) -> None:
+        connection.sendall(reply(b"", "x-amz-request-id: 1", length=2000))
+        for _ in range(5):
+            time.sleep(0.1)
+            connection.sendall(bytes(400))
+
+    store = open_store(f"s3+http://u:p@{serve(take_half_a_second).address}")
+    if arrives:
+        assert read(store) == bytes(2000)
+    else:
+        assert failure(store, read).endswith("it did not answer in time")
 
 
 @pytest.mark.parametrize("length", [len(BODY) + 1, -1])

@@ -162,15 +162,33 @@ def test_work_begins_in_time_without_models(settings: DetectionSettings, host: H
     assert has_all(settings)
 
 
-def test_models_arrive_though_nobody_can_be_told(settings: DetectionSettings, host: Host) -> None:
-    arrivals = Arrivals(fails=2)
+def test_arrival_is_told_until_it_was_heard(settings: DetectionSettings, host: Host) -> None:
+    arrivals = Arrivals(fails=3)
+    thread = supply_models(settings, arrivals, QUICK)
+    assert has_all(settings)
+    assert thread is not None, "nobody has heard of it"
+    thread.join(10)
+    assert not thread.is_alive()
+    assert arrivals.count == 4
+    assert sorted(host.asked) == ["face", "thing"]
+
+
+def test_arrival_that_was_not_heard_is_told_with_the_next(
+    settings: DetectionSettings, host: Host
+) -> None:
+    arrivals = Arrivals(fails=1)
     host.down = {"face"}
     thread = supply_models(settings, arrivals, QUICK)
-    host.down = set()
     assert thread is not None
+    while arrivals.count < 2:
+        time.sleep(0.01)
+    while len(host.asked) < 6:
+        time.sleep(0.01)
+    assert arrivals.count == 2, "what was heard is not told again"
+    host.down = set()
     thread.join(10)
     assert not thread.is_alive() and has_all(settings)
-    assert arrivals.count == 2
+    assert arrivals.count == 3
 
 
 def test_cache_that_cannot_be_written_does_not_stop_the_work(

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from pipeline import keys
 from pipeline.catalog.drops import DropFilter
@@ -143,12 +144,15 @@ def test_waiting_image_is_announced_again_and_ever_later(
 ) -> None:
     stages.keep(draw(1))
     began = stages.seconds
-    for _ in range(6 * 60):  # three hours of sweeps
-        stages.seconds += 30
-        announce_waiting(announced.context())
+    with capture_logs() as lines:
+        for _ in range(6 * 60):  # three hours of sweeps
+            stages.seconds += 30
+            announce_waiting(announced.context())
     waits = [b - a for a, b in zip([began, *announced.seconds], announced.seconds, strict=False)]
     assert waits[:6] == [120, 120, 240, 480, 960, 1920]
     assert set(waits[6:]) == {3600}
+    told = [line["image"] for line in lines if line["event"] == "announced again"]
+    assert told == announced.images
 
 
 def test_detected_image_is_announced_no_more(stages: Stages, announced: Announced) -> None:

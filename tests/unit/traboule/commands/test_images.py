@@ -236,6 +236,32 @@ def test_delete_asks_first(run: Run, workspace: Workspace, monkeypatch: pytest.M
     assert workspace.store.exists(keys.stored_image(image))
 
 
+def test_delete_asks_for_an_image_without_a_row(
+    run: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = make_image(workspace, Wanted(state="stored"))
+    workspace.catalog.images.remove(image)
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    ran = run("images", "delete", image)
+    assert ran.status == 1
+    assert f"Erase {image} for good?" in ran.err
+    assert ran.err.endswith("nothing was done\n")
+    assert workspace.store.exists(keys.frame(image))
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert run("images", "delete", image).status == 0
+    assert [entry.key for entry in workspace.store.list("")] == [keys.tombstone(image)]
+
+
+@pytest.mark.parametrize("image", ["quai-saone-20000101T000000Z-00000000", "../etc/passwd"])
+def test_delete_asks_nothing_of_what_is_not_there(
+    run: Run, workspace: Workspace, image: str
+) -> None:
+    ran = run("images", "delete", image)
+    assert ran.status == 1
+    assert "for good?" not in ran.err
+    assert "no image" in ran.err
+
+
 def test_open_writes_the_anonymised_image_where_it_is_told(
     run: Run, workspace: Workspace, tmp_path: Path
 ) -> None:

@@ -1,0 +1,18 @@
+"""What is left of an image, as far as a reader can tell."""
+
+from __future__ import annotations
+
+from pipeline import keys
+from traboule.workspace import Workspace
+
+ROW = "row"
+
+
+def find_traces(workspace: Workspace, image_id: str) -> set[str]:
+    """Keys, its tombstone's too, by listing (raw/ is not ours to read); and `row`."""
+    if not keys.is_image_id(image_id):
+        return set()
+    keys_of_it = {*keys.every_object(image_id), keys.tombstone(image_id)}
+    listed = {entry.key for key in keys_of_it for entry in workspace.store.list(key)}
+    row = workspace.catalog.images.get(image_id)
+    return listed & keys_of_it | ({ROW} if row else set())
