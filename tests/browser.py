@@ -45,7 +45,7 @@ _SETTLED = """() => {
   const [below, above] = [image, stage.container()].map((one) => one.getBoundingClientRect());
   const off = ["x", "y", "width", "height"].map((side) => Math.abs(below[side] - above[side]));
   const seen = JSON.stringify([below, above, shapes.map((shape) => shape.getClientRect())]);
-  window.same = seen === window.seen && Math.max(...off) < 1 ? window.same + 1 : 0;
+  window.same = seen === window.seen && Math.max(...off) < 1 ? (window.same ?? 0) + 1 : 0;
   window.seen = seen;
   return window.same >= 5;
 }"""

@@ -9,10 +9,11 @@ ROW = "row"
 
 
 def find_traces(workspace: Workspace, image_id: str) -> set[str]:
-    """Keys, its tombstone's too, by listing (raw/ is not ours to read); and `row`."""
+    """Keys by listing (raw/ is not ours to read), its annotations' and tombstone's too; `row`."""
     if not keys.is_image_id(image_id):
         return set()
     keys_of_it = {*keys.every_object(image_id), keys.tombstone(image_id)}
     listed = {entry.key for key in keys_of_it for entry in workspace.store.list(key)}
+    said = {entry.key for entry in workspace.store.list(keys.annotations_folder(image_id))}
     row = workspace.catalog.images.get(image_id)
-    return listed & keys_of_it | ({ROW} if row else set())
+    return listed & keys_of_it | said | ({ROW} if row else set())

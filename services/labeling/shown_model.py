@@ -1,7 +1,7 @@
 """Whose predictions a person is shown: Label Studio's labeling stream shows those of one model.
 
-Left alone, it takes the last one of the first batch, a face model's perhaps, or our ML backend,
-without which the stream then fails. A model that a person chose there stays.
+Left alone, it takes the last one of the first batch, a face model's perhaps, or our ML backend, by
+which nothing is shown while that is away. A model that a person chose there stays.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import io
 import json
 import uuid
 import zipfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ import pytest
 import requests
 
 from pipeline.annotations import Annotation, AnnotationStatus
-from services.labeling.choosing import ChoosingPolicy, Reason
+from services.labeling.choosing import ChoosingPolicy, Reason, choose
 from services.labeling.client import SdkStudio
 from services.labeling.exporting import ExportOptions
 from services.labeling.formats.converting import Import
@@ -93,6 +93,18 @@ class Scene:
 
     def read_theirs(self, files: Mapping[str, bytes]) -> dict[str, Boxes]:
         return read_theirs(files, self.nasty.addresses, SIZE)
+
+    def read_back(self, source: Path, form: LabelFormat) -> list[Annotation]:
+        now = datetime(2035, 1, 1, tzinfo=UTC)
+        options = ImportOptions(Import("back", "eve", now, empty_is_negative=True), form)
+        back: list[Annotation] = []
+
+        def take(annotation: Annotation) -> bool:
+            back.append(annotation)
+            return True
+
+        import_annotations(source, StoredImages(self.trip.workspace.store), options, take)
+        return back
 
     def export(self, target: Path, form: LabelFormat, **options: Any) -> ExportReport:
         return export_set(self.trip.workspace, target, Chosen(), ExportOptions(form, **options))
@@ -305,20 +317,8 @@ def test_label_studio_set_is_taken_by_a_label_studio(scene: Scene, tmp_path: Pat
 @pytest.mark.parametrize("form", LabelFormat)
 def test_set_comes_back_as_it_went(scene: Scene, tmp_path: Path, form: LabelFormat) -> None:
     scene.export(tmp_path / "set.zip", form)
-    now = datetime(2035, 1, 1, tzinfo=UTC)
-    options = ImportOptions(Import("back", "eve", now, empty_is_negative=True), form)
-    back: list[Annotation] = []
-
-    def take(annotation: Annotation) -> bool:
-        back.append(annotation)
-        return True
-
-    import_annotations(
-        tmp_path / "set.zip", StoredImages(scene.trip.workspace.store), options, take
-    )
-    found = {
-        one.image: [box for shape in one.shapes for box in box_of(shape, SIZE)] for one in back
-    }
+    back = scene.read_back(tmp_path / "set.zip", form)
+    found = {one.image: boxes_of(one) for one in back}
     assert len(found) == len(back), "none is there twice"
     if form is LabelFormat.LABEL_STUDIO:
         for name in AS_RECEIVED:
@@ -326,6 +326,21 @@ def test_set_comes_back_as_it_went(scene: Scene, tmp_path: Path, form: LabelForm
     check_boxes(scene, found)
     empty = {scene.name_of(one.image) for one in back if one.status is AnnotationStatus.NEGATIVE}
     assert empty == NEGATIVES
+
+
+def test_json_of_label_studio_is_read_as_it_was_followed(scene: Scene, tmp_path: Path) -> None:
+    """Everybody's annotations, and the tasks that are not ours."""
+    number = scene.nasty.project.id
+    answer = scene.nasty.people["bob"].ask("GET", f"/api/projects/{number}/export?exportType=JSON")
+    (tmp_path / "theirs.json").write_text(json.dumps(answer))
+    by_image = defaultdict(list)
+    for one in scene.read_back(tmp_path / "theirs.json", LabelFormat.LABEL_STUDIO):
+        by_image[one.image].append(one)
+    chosen = {image: choose(some).chosen for image, some in by_image.items()}
+    found = {image: boxes_of(one) for image, one in chosen.items() if one is not None}
+    for name in (*AS_RECEIVED, "gone"):
+        found.pop(scene.nasty.images[name])
+    check_boxes(scene, found)
 
 
 def test_agreed_images_alone_are_taken_by_that_policy(scene: Scene, tmp_path: Path) -> None:
@@ -395,6 +410,10 @@ def check_boxes(scene: Scene, found: Mapping[str, Boxes]) -> None:
         assert [label for label, *_ in boxes] == [label for label, *_ in expected], name
         for (_, *sides), (_, *others) in zip(boxes, expected, strict=True):
             assert sides == pytest.approx(others, abs=0.5), name
+
+
+def boxes_of(annotation: Annotation) -> Boxes:
+    return [box for shape in annotation.shapes for box in box_of(shape, SIZE)]
 
 
 def corners_of(box: Box) -> list[tuple[float, float]]:

@@ -31,14 +31,18 @@ def make_backend(
     store: ObjectStore,
     vitals: Vitals | None = None,
 ) -> Backend:
+    predictor = Predictor(make_images(settings, store), models.threads, vitals)
+    return Backend(settings, keep_detectors(models), predictor)
+
+
+def make_images(settings: BackendSettings, store: ObjectStore) -> TaskImages:
     limits = FetchLimits(
         deadline_s=settings.fetch_s, read_timeout_s=settings.fetch_s, max_bytes=settings.max_bytes
     )
     url = settings.label_studio_url
     # A company's own may be called labels.company.com, and have an address of its network.
     trusted = frozenset({server_of(url)}) if url else frozenset()
-    images = TaskImages(store, Fetcher(limits, settings.user_agent, trusted), url)
-    return Backend(settings, keep_detectors(models), Predictor(images, models.threads, vitals))
+    return TaskImages(store, Fetcher(limits, settings.user_agent, trusted), url)
 
 
 def open_images() -> ObjectStore:

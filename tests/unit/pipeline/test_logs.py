@@ -77,7 +77,7 @@ def test_value_that_json_has_not_is_written_all_the_same(file: Path) -> None:
 
 
 def test_chatter_is_left_out_and_warnings_are_not(file: Path) -> None:
-    for name in ("urllib3", "celery", "kombu", "alembic", "PIL"):
+    for name in ("urllib3", "celery", "kombu", "alembic", "PIL", "httpx", "httpcore"):
         logging.getLogger(name).info("chatter")
         logging.getLogger(name).warning(name)
     get_logger("ours").debug("chatter")
@@ -87,6 +87,8 @@ def test_chatter_is_left_out_and_warnings_are_not(file: Path) -> None:
         "kombu",
         "alembic",
         "PIL",
+        "httpx",
+        "httpcore",
     ]
 
 

@@ -103,6 +103,12 @@ def test_help_names_every_command() -> None:
     assert all(command in ran.stdout for command in COMMANDS)
 
 
+def test_help_says_what_happens_without_an_option() -> None:
+    told = " ".join(traboule("run", "--help").stdout.split())
+    assert "until Ctrl-C" in told
+    assert "Grand Lyon's" in told
+
+
 def test_version_is_said() -> None:
     ran = traboule("--version")
     assert (ran.returncode, ran.stdout) == (0, "traboule 0.1.0\n")

@@ -10,8 +10,11 @@ from traboule.workspace import Workspace
 
 def test_traces_are_objects_and_row(workspace: Workspace) -> None:
     image = make_image(workspace, Wanted())
+    said = f"{keys.annotations_folder(image)}20261121T000000000000Z-00000000.json"
+    workspace.store.put(said, workspace.store.get(keys.detections(image)))
     whole = find_traces(workspace, image)
-    assert whole == {keys.stored_image(image), keys.detections(image), "row"}
+    assert whole == {keys.stored_image(image), keys.detections(image), said, "row"}
+    workspace.store.delete(said)
     workspace.catalog.images.remove(image)
     workspace.store.put(keys.tombstone(image), workspace.store.get(keys.detections(image)))
     workspace.store.delete(keys.detections(image))

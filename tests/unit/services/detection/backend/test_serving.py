@@ -1,13 +1,23 @@
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
-from pipeline.storage import StoredObject
-from services.detection.backend.serving import load_models, make_backend, open_images
+from pipeline.errors import FetchError
+from pipeline.storage import ObjectStore, StoredObject
+from services.detection.backend.serving import (
+    load_models,
+    make_backend,
+    make_images,
+    open_images,
+)
 from services.detection.backend.settings import BackendSettings
+from services.detection.backend.setups import Setup
 from services.detection.settings import DetectionSettings
+from tests.ml_backend import SIZE, paint
+from tests.raw_server import Serve, reply
 
 
 def test_only_the_store_is_asked_of_the_environment(
@@ -20,6 +30,26 @@ def test_only_the_store_is_asked_of_the_environment(
     store = open_images()
     store.put("images/a.jpg", StoredObject(b"x", "image/jpeg"))
     assert (tmp_path / "images").exists()
+
+
+def test_label_studio_may_have_a_private_address_and_nobody_else_may(
+    store: ObjectStore, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(
+        "pipeline.connections.socket.getaddrinfo",
+        lambda host, port, **options: resolve("127.0.0.1", port, **options),
+    )
+    server = serve(reply(paint()))
+    port = server.address.rpartition(":")[2]
+    home = f"http://labels.example.net:{port}"
+    images = make_images(BackendSettings(label_studio_url=home), store)
+    task = {"id": 7, "data": {"image": "/data/upload/1/x.png"}}
+    assert images.read(task, "image", Setup(home, "t0ken", None)).shape == (SIZE[1], SIZE[0], 3)
+    elsewhere = {"id": 7, "data": {"image": f"http://images.example.net:{port}/x.png"}}
+    with pytest.raises(FetchError, match="private"):
+        images.read(elsewhere, "image", Setup(home, "t0ken", None))
+    assert len(server.requests) == 1
 
 
 def test_backend_starts_without_its_models(
