@@ -30,7 +30,7 @@ up: images ## Start everything as Docker services, and wait until all is healthy
 
 .PHONY: down
 down: .docker ## Stop the Docker services; their data stays
-	@$(COMPOSE) --profile simulation down
+	@$(COMPOSE) --profile simulation --profile fetch down
 
 .PHONY: demo-compose
 demo-compose: images ## The Docker services on a simulated city: needs no internet

@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+from pipeline.labels.interface import read_data_keys
 from services.labeling.failures import ProjectMissing, StudioRefused, StudioUnavailable
 from services.labeling.studio import (
     IMAGE_ID,
@@ -107,13 +108,13 @@ class FakeStudio:
 
     def import_tasks(self, project_id: int, tasks: Sequence[NewStudioTask]) -> Sequence[int]:
         self._asked("import_tasks")
-        self._project(project_id)
+        asked = read_data_keys(self._project(project_id).interface)
         if not tasks:
             return []
         if len(tasks) > MAX_TASKS_PER_REQUEST:
             raise ValueError(f"more than {MAX_TASKS_PER_REQUEST} tasks in one request")
-        if any("image" not in task.data for task in tasks):
-            raise StudioRefused("a task has no data key 'image'")
+        if lacking := {key for task in tasks for key in asked - task.data.keys()}:
+            raise StudioRefused(f'"{min(lacking)}" key is expected in task data')
         numbers = [self._import(project_id, task) for task in tasks]
         versions = [one.model_version for task in tasks for one in task.predictions]
         self._show(project_id, *versions[-1:])

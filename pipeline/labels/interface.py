@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, ParseError, SubElement, tostring
@@ -15,6 +16,8 @@ IMAGE = "$image"  # the task's data that the picture is taken from
 IMAGE_ID = "image_id"  # in the task's data: which image of ours it shows
 MAX_CHARACTERS = 1_000_000
 MAX_SHOWN = 10
+
+_IN_TEXT = re.compile(r"\$(\w+)")
 
 
 class UnreadableInterface(ValueError):
@@ -65,6 +68,13 @@ def read_interface(xml: str) -> Interface:
     )
 
 
+def read_data_keys(xml: str) -> frozenset[str]:
+    """What a task's data must have for a Label Studio to take it, found as it finds them. Raises
+    UnreadableInterface."""
+    named = [element for element in _parse(xml) if element.get("name")]
+    return frozenset(filter(None, (_read_key(element.get("value", "")) for element in named)))
+
+
 def compare_interface(xml: str, classes: Sequence[str]) -> list[str]:
     """What is wrong with it, in words, for a person to mend; empty when it is as ours or does as
     much. `classes` are those that it should have, in the order of their ids."""
@@ -83,6 +93,14 @@ def _parse(xml: str) -> list[Element]:
     except (ParseError, DefusedXmlException, ValueError) as error:
         raise UnreadableInterface(f"it is no XML that is read here ({error})") from error
     return list(root.iter())
+
+
+def _read_key(value: str) -> str:
+    """All that follows where it begins with `$`, else the first word with one."""
+    if value.startswith("$"):
+        return value[1:]
+    found = _IN_TEXT.search(value)
+    return found[1] if found else ""
 
 
 def _tag(element: Element) -> str:

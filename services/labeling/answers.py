@@ -6,6 +6,7 @@ Nothing of a request is ever in those words, and of an answer only what it gives
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from urllib.parse import urljoin, urlsplit
 from services.labeling.failures import StudioError, StudioRefused, StudioUnavailable
 
 MAX_REASON = 300
+_ECHO = re.compile(r"\s*::\s(?:[^\"\\]|\\.)*")  # what was sent, to the end of the JSON string
+_SIGNATURE = re.compile(r"(signature=)[^&\s\"'\\]+", re.IGNORECASE)
 _LATER = (408, 425, 429)
 _TOKEN_UNKNOWN = "does not know the token: it was revoked, or is another server's"
 _REASONS = {
@@ -77,14 +80,20 @@ def explain(url: str, status: int, value: Any) -> StudioError:
 
 
 def find_reason(value: Any) -> str:
-    """The reason that an error's body gives, on one line."""
+    """The reason that an error's body gives, on one line, without the task that it repeats."""
     if not isinstance(value, dict):
         return "no reason given"
     errors = value.get("validation_errors")
     reason = errors if errors else value.get("detail", "no reason given")
-    text = reason if isinstance(reason, str) else json.dumps(reason, ensure_ascii=False)
-    line = " ".join(text.split())
+    line = _SIGNATURE.sub(r"\1…", " ".join(_write(reason).split()))
     return line if len(line) <= MAX_REASON else line[:MAX_REASON] + "…"
+
+
+def _write(reason: Any) -> str:
+    if isinstance(reason, str):
+        return reason.partition(" :: ")[0]
+    text = json.dumps(reason, ensure_ascii=False).replace("{}, ", "")  # one of each good task
+    return _ECHO.sub("", text)
 
 
 def _redirected(url: str, location: str | None) -> StudioError:

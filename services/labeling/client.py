@@ -8,6 +8,8 @@ lives five minutes, again and again). Requests go through its transport rather t
 * its models of a page of 100 tasks take ten times as long as the JSON, and lose what they do not
   know; its error for a page of HTML shows the answer's headers;
 * it has no bulk look-up by a task's data, and no order by the time of change.
+
+LabelStudioBase is all of it but exports into pandas, whose import holds 70 MB.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from functools import partial
 from typing import Any
 
 import httpx
-from label_studio_sdk.client import LabelStudio
+from label_studio_sdk.base_client import LabelStudioBase
 from label_studio_sdk.core.api_error import ApiError
 from label_studio_sdk.tokens.client_ext import TokensClientExt
 from label_studio_sdk.types.token_refresh_response import TokenRefreshResponse
@@ -272,7 +274,7 @@ class _SdkCredentials(Credentials):
     def __init__(self, url: str, token: str, connections: httpx.Client) -> None:
         self._url = url
         # Without the slash it asks for new tokens at the root, not below the address's path.
-        sdk = LabelStudio(base_url=url + "/", api_key=token, httpx_client=connections)  # type: ignore[no-untyped-call]
+        sdk = LabelStudioBase(base_url=url + "/", api_key=token, httpx_client=connections)
         self._wrapper = sdk._client_wrapper
         self._wrapper._tokens_client = _Tokens(url + "/", token, self._wrapper)
 

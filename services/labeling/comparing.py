@@ -18,6 +18,7 @@ from pipeline.logs import get_logger
 from services.labeling.connection import Connected
 from services.labeling.context import LabelingContext
 from services.labeling.erasing import delete_erased, delete_tasks_of
+from services.labeling.outgoing import find_lacking
 from services.labeling.recording import record_deletions, record_task
 
 AT_ONCE = 250
@@ -152,6 +153,9 @@ class Comparison:
             yield
 
     def _adopt_one(self, task: int, image: str) -> None:
+        if not self._is_known(image):
+            self._seen.foreign += 1  # somebody's, however its image is named
+            return
         about = (image, keys.source_of(image), keys.day_of(image))
         adopted = self._context.catalog.labeling.adopt(
             self._project, *about, task, self._context.clock()
@@ -162,10 +166,17 @@ class Comparison:
         if (current := self.connected.studio.get_task(task)) is not None:
             record_task(self._context, self._project, current)
 
+    def _is_known(self, image: str) -> bool:
+        catalog, store = self._context.catalog, self._context.store
+        if catalog.images.get(image) is not None:
+            return True
+        return any(store.exists(key) for key in keys.every_object(image))
+
     def _note(self) -> None:
         connected = self.connected
         interface = connected.studio.get_project(connected.project.id).interface
-        notes = [*connected.problems, *compare_interface(interface, CLASSES), *self._describe()]
+        edited = dict.fromkeys([*find_lacking(interface), *compare_interface(interface, CLASSES)])
+        notes = [*connected.problems, *edited, *self._describe()]
         self._context.catalog.labeling_projects.note(self._project, notes)
         log.info("compared with Label Studio", tasks=len(self._seen.tasks), notes=len(notes))
 

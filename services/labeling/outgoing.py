@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from pipeline import keys
 from pipeline.errors import ObjectMissing, PermanentError, UserError
+from pipeline.labels.interface import MAX_SHOWN, UnreadableInterface, read_data_keys
 from pipeline.records import Detections
 from services.labeling.connection import Connected
 from services.labeling.context import LabelingContext
@@ -17,6 +18,8 @@ from services.labeling.predictions import predict
 from services.labeling.settings import ImageAccess, read_secret
 from services.labeling.signing import sign_address
 from services.labeling.studio import IMAGE_ID, NewStudioTask
+
+DATA_KEYS = frozenset({"image", IMAGE_ID, "source", "captured_at", "licence", "attribution"})
 
 
 class Unsendable(PermanentError):
@@ -38,6 +41,20 @@ def compose_task(context: LabelingContext, connected: Connected, image: str) -> 
         },
         predictions=predict(found),
     )
+
+
+def find_lacking(interface: str) -> Sequence[str]:
+    """In words, what makes Label Studio refuse every task of ours: the labeling interface asks for
+    data that none of them has."""
+    try:
+        lacking = sorted(read_data_keys(interface) - DATA_KEYS)
+    except UnreadableInterface as error:
+        return [f"the labeling interface cannot be used: {error}"]
+    return [
+        f"the labeling interface asks for ${key}, which no labeling task of Traboule's has: Label "
+        "Studio takes none until somebody undoes that there"
+        for key in lacking[:MAX_SHOWN]
+    ]
 
 
 def copy_name(image: str) -> str:

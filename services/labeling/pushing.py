@@ -19,7 +19,7 @@ from services.labeling.comparing import compare_before_sending
 from services.labeling.connection import Connected
 from services.labeling.context import LabelingContext
 from services.labeling.failures import ProjectMissing, StudioRefused
-from services.labeling.outgoing import Unsendable, compose_task
+from services.labeling.outgoing import Unsendable, compose_task, find_lacking
 from services.labeling.settings import ImageAccess
 from services.labeling.shown_model import ShownModel
 from services.labeling.studio import MAX_TASKS_PER_REQUEST, NewStudioTask
@@ -153,13 +153,25 @@ class Pusher:
         return self._mark_sent(claim.token, dict(zip(images, numbers, strict=True)))
 
     def _import_parts(self, claim: Claim, batch: Batch, refusal: StudioRefused) -> int:
+        self._check_project()
         if len(batch) == 1:
-            # Raises where it is we who are refused, and not the task.
-            self._connected.studio.get_project(self._connected.project.id)
             self._fail(batch[0][0], f"Label Studio does not take it: {refusal}")
             return 0
         half = len(batch) // 2
         return self._import(claim, batch[:half]) + self._import(claim, batch[half:])
+
+    def _check_project(self) -> None:
+        """Raises where it is we or the labeling interface, and no task, that are to blame."""
+        connected = self._connected
+        lacking = find_lacking(connected.studio.get_project(connected.project.id).interface)
+        if not lacking:
+            return
+        # Stays until the next comparison; the reason is gone as soon as anything else goes well.
+        projects = self._context.catalog.labeling_projects
+        row = projects.get(connected.key)
+        noted = row.notes if row else []
+        projects.note(connected.key, [*noted, *(one for one in lacking if one not in noted)])
+        raise StudioRefused("; ".join(lacking))
 
     def _mark_sent(self, token: str, tasks: dict[str, int]) -> int:
         key, now = self._connected.key, self._context.clock()

@@ -197,6 +197,21 @@ def test_import_makes_all_or_none(place: Place) -> None:
     assert list(place.studio.list_task_ids(place.project.id)) == []
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [("$image", "$picture"), ("</View>", '<Text name="n" value="a $note"/></View>')],
+)
+def test_import_is_refused_where_the_interface_asks_for_more(
+    place: Place, ours: str, theirs: str
+) -> None:
+    place.studio.change_interface(place.project.id, INTERFACE.replace(ours, theirs))
+    signed = NewStudioTask({"image": "http://x.test/a.jpg?signature=0f0f", "image_id": "cam-1"})
+    with pytest.raises(StudioRefused, match="key is expected in task data") as caught:
+        place.studio.import_tasks(place.project.id, [signed])
+    assert "0f0f" not in str(caught.value)
+    assert list(place.studio.list_task_ids(place.project.id)) == []
+
+
 def test_same_image_twice_makes_two_tasks(place: Place) -> None:
     first, second = place.send("cam-1"), place.send("cam-1")
     place.send("cam-2")

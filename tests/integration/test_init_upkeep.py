@@ -15,13 +15,14 @@ from services.maintenance.audit import audit
 from services.maintenance.backup.archive import write_archive
 from tests.integration.init_stack import Stack, open_database, start_stack
 from tests.unit.infra.init.exercises import Means, play_all
+from tests.unit.infra.init.labeling_exercises import OWNER
 from traboule.rebuilding import rebuild_in_place
 from traboule.status import read_status
 from traboule.workspace import Workspace
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-STAGES = ("scheduler", "capture", "detection", "maintenance")
+STAGES = ("scheduler", "capture", "detection", "labeling", "maintenance")
 
 
 def test_stages_work_and_a_person_looks_on_and_rebuilds_each_with_its_rights_alone(
@@ -41,8 +42,9 @@ def test_stages_work_and_a_person_looks_on_and_rebuilds_each_with_its_rights_alo
 
 def play_all_parts(stack: Stack) -> None:
     catalogs = {name: open_catalog(stack.catalog_url(name)) for name in STAGES}
-    stores = {name: open_store(stack.store_url(name)) for name in STAGES}
-    play_all({name: Means(catalogs[name], stores[name]) for name in STAGES})
+    cast = {name: Means(catalogs[name], open_store(stack.store_url(name))) for name in STAGES}
+    owned = open_store(stack.owner_of_store())
+    play_all(cast | {OWNER: Means(catalogs["maintenance"], owned)})
     for catalog in catalogs.values():
         catalog.close()
     with open_database(stack.catalog_url("cli")) as connection:

@@ -316,3 +316,26 @@ def test_project_that_is_deleted_is_made_anew_by_hand_without_a_restart(
     trip.push()
     assert tasks_of(trip, people).keys() == {first, second}
     assert trip.statuses(first) == ["labelled"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [("$image", "$picture"), ("</View>", '<Text name="n" value="$note"/></View>')],
+)
+def test_interface_that_asks_for_what_no_task_has_fails_no_image(
+    trip: RoundTrip, people: People, ours: str, theirs: str
+) -> None:
+    trip.push()
+    path = f"/api/projects/{key_of(trip).rpartition('#')[2]}/"
+    interface = people.ask("GET", path)["label_config"]
+    people.ask("PATCH", path, {"label_config": interface.replace(ours, theirs)})
+    images = {trip.detect(), trip.detect()}
+    trip.push()
+    assert "the labeling interface asks for $" in trip.reason
+    assert "signature" not in trip.reason
+    assert sent_of(trip) == {TaskState.WAITING: 2}
+    people.ask("PATCH", path, {"label_config": interface})
+    trip.wait(400)
+    trip.push()
+    assert tasks_of(trip, people).keys() == images
+    assert trip.reason == ""

@@ -60,7 +60,7 @@ def tell_all(known: Record) -> Iterator[str]:
         for reason, count in known[word].items():
             yield f"  {count} {word.replace('_', ' ')}: {show(reason)}"
     yield f"annotations   {_tell_counts(known['annotations'], {}) or 'none yet'}"
-    yield f"labelled      {known['labelled_images']} images a set can be made from"
+    yield f"labelled      {known['labelled_images']} images that people labelled or found empty"
     yield from _tell_agreement(known["agreement"])
     for note in known["notes"]:
         yield f"note: {show(note)}"

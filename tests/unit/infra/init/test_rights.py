@@ -18,6 +18,7 @@ from pipeline.catalog.tables import Table
 from pipeline.routes import SENDERS
 from pipeline.storage import FolderStore, ObjectInfo, StoredObject
 from tests.unit.infra.init.exercises import Means, play_all
+from tests.unit.infra.init.labeling_exercises import OWNER
 
 STAGES = ("scheduler", "capture", "detection", "labeling", "maintenance")
 Used = dict[str, set[str]]
@@ -95,6 +96,7 @@ def ledgers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ledger]:
             stack.enter_context(closing(catalog))
             event.listen(catalog.engine, "before_cursor_execute", ledger.note_statement)
             cast[name] = Means(catalog, WatchedStore(folder / "store", ledger))
+        cast[OWNER] = Means(catalog, FolderStore(folder / "store"))
         play_all(cast)
     return ledgers
 

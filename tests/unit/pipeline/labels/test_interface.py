@@ -13,6 +13,7 @@ from pipeline.labels.interface import (
     Interface,
     UnreadableInterface,
     compare_interface,
+    read_data_keys,
     read_interface,
     write_interface,
 )
@@ -143,6 +144,23 @@ def test_of_many_other_controls_ten_are_named() -> None:
     problems = compare_interface(OURS.replace("</View>", crowd + "</View>"), CLASSES)
     assert len(problems) == 11
     assert problems[-1] == "and 990 controls more"
+
+
+@pytest.mark.parametrize(
+    ("tags", "keys"),
+    [
+        ("", {"image"}),
+        ('<Text name="n" value="$note"/>', {"image", "note"}),
+        ('<Text name="n" value="by $author on $day"/>', {"image", "author"}),
+        ('<Text name="n" value="$"/><Text name="m"/><Header value="$title"/>', {"image"}),
+        ('<Image name="n" value="$images[0].url"/>', {"image", "images[0].url"}),
+        ('<!-- <Text name="n" value="$note"/> -->', {"image"}),
+    ],
+)
+def test_data_that_a_task_must_have_is_read_as_label_studio_reads_it(
+    tags: str, keys: set[str]
+) -> None:
+    assert read_data_keys(OURS.replace("</View>", f"{tags}</View>")) == keys
 
 
 BOMB = (

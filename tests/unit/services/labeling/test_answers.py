@@ -61,6 +61,35 @@ def test_reason_of_anything_is_a_line(value: Any) -> None:
     assert "\n" not in find_reason(value)
 
 
+SENT = {"image": f"http://h/a.jpg?signature={'0f' * 32}", "source": 'l\'été "x"'}
+ECHO = f'Error at item 0: "note" key is expected :: {SENT}'
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (
+            {"validation_errors": {"non_field_errors": [{}, {}, ECHO, {}]}},
+            '{"non_field_errors": ["Error at item 0: \\"note\\" key is expected", {}]}',
+        ),
+        ({"validation_errors": [ECHO, ECHO]}, None),
+        ({"detail": ECHO}, 'Error at item 0: "note" key is expected'),
+        ({"detail": f"data['image']={SENT['image']} is of type 'str'"}, None),
+        ({"detail": {"url": f"s3?a=1&X-Amz-Signature={'0f' * 32}&b=2"}}, None),
+    ],
+)
+def test_reason_does_not_repeat_what_was_sent(value: Any, reason: str | None) -> None:
+    found = find_reason(value)
+    assert "0f0f" not in found
+    assert "été" not in found
+    assert reason in (None, found)
+
+
+def test_reason_that_is_cut_keeps_what_comes_after_the_good_tasks() -> None:
+    errors = [*[{}] * 249, 'Error at item 249: no "note" :: {}']
+    assert 'no \\"note\\"' in find_reason({"validation_errors": {"non_field_errors": errors}})
+
+
 def test_long_reason_is_cut() -> None:
     assert len(find_reason({"detail": "word\n" * 10_000})) == MAX_REASON + 1
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
+from pipeline import keys
 from pipeline.annotations import CLASSES
 from pipeline.catalog.labeling import TaskState
 from pipeline.labels.interface import write_interface
@@ -71,6 +72,33 @@ def test_task_of_our_image_that_we_have_no_row_for_is_adopted(trip: RoundTrip) -
     trip.consider(image)
     trip.push()
     assert trip.tasks_of(image) == [task]
+
+
+def test_task_that_names_an_image_that_nobody_knows_is_not_ours(trip: RoundTrip) -> None:
+    trip.push()
+    ghost = "ghost-20261121T091640Z-deadbeef"
+    new = NewStudioTask({"image": "a", "image_id": ghost}, annotations=[{"result": [box()]}])
+    trip.studio.import_tasks(trip.project.id, [new])
+    for _ in range(2):
+        compare(trip)
+        assert trip.notes == ["1 labeling tasks were not made by Traboule: passed over"]
+    assert trip.workspace.catalog.labeling.get(trip.project.key, ghost) is None
+    assert trip.statuses(ghost) == []
+
+
+def test_task_of_an_image_that_is_known_by_a_part_of_it_is_adopted(trip: RoundTrip) -> None:
+    in_catalog, in_store = trip.detect(), trip.detect()
+    for key in keys.every_object(in_catalog):
+        trip.workspace.store.delete(key)
+    trip.workspace.catalog.images.remove(in_store)
+    trip.workspace.store.delete(keys.detections(in_store))
+    # Both are named by tasks whose rows were lost.
+    trip.push()
+    new = [NewStudioTask({"image": "a", "image_id": one}) for one in (in_catalog, in_store)]
+    trip.studio.import_tasks(trip.project.id, new)
+    compare(trip)
+    assert {trip.row(one).state for one in (in_catalog, in_store)} == {TaskState.SENT}
+    assert trip.notes == []
 
 
 def test_tasks_doubled_and_made_by_others_are_noted(trip: RoundTrip) -> None:

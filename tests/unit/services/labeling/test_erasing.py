@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pipeline.catalog.labeling import TaskState
-from services.labeling.outgoing import compose_task, is_ours
+from services.labeling.outgoing import DATA_KEYS, compose_task, is_ours
 from services.labeling.settings import ImageAccess
 from services.labeling.studio import NewStudioTask
 from tests.fake_studio import FakeStudio
@@ -101,6 +101,7 @@ def test_task_that_is_ours_says_so(trip: RoundTrip) -> None:
         assert connected is not None
         data = dict(compose_task(trip.context, connected, image).data)
     assert is_ours(data)
+    assert data.keys() == DATA_KEYS
     assert not is_ours(data | {"source": "elsewhere"})
     assert not is_ours(data | {"image_id": "no image's"})
     assert not is_ours({"image": data["image"], "image_id": image})

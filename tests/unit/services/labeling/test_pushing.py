@@ -319,3 +319,60 @@ def test_nothing_that_is_sent_shows_the_token(trip: RoundTrip) -> None:
     assert trip.tokens == [TOKEN]
     sent = json.dumps([(task.data, task.predictions) for task in trip.studio.tasks.values()])
     assert TOKEN not in sent + repr(trip.context.settings) + repr(trip.context.connection)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "key"),
+    [
+        ("$image", "$picture", "$picture"),
+        ("</View>", '<Text name="n" value="$note"/></View>', "$note"),
+    ],
+)
+def test_interface_that_asks_for_what_no_task_has_fails_no_image(
+    trip: RoundTrip, ours: str, theirs: str, key: str
+) -> None:
+    trip.push()
+    interface = trip.project.interface
+    edited = interface.replace(ours, theirs)
+    images = [trip.detect() for _ in range(9)]
+    trip.studio.change_interface(trip.project.id, edited)
+    for _ in range(2):
+        trip.push()
+        trip.wait(60)
+    assert {trip.row(image).state for image in images} == {TaskState.WAITING}
+    assert f"the labeling interface asks for {key}," in trip.reason
+    assert trip.studio.requests["import_tasks"] == 2, "it is not halved"
+    trip.follow()
+    assert trip.reason == ""
+    assert [note for note in trip.notes if key in note], "and yet the status says so"
+    trip.studio.change_interface(trip.project.id, interface)
+    trip.push()
+    assert [len(trip.tasks_of(image)) for image in images] == [1] * 9
+    trip.wait(trip.settings.compare_every_s)
+    trip.follow()
+    assert (trip.reason, trip.notes) == ("", [])
+
+
+def test_comparison_notes_an_interface_that_asks_for_what_no_task_has(trip: RoundTrip) -> None:
+    trip.push()
+    edited = trip.project.interface.replace("</View>", '<Text name="n" value="$note"/></View>')
+    trip.studio.change_interface(trip.project.id, edited)
+    trip.wait(trip.settings.compare_every_s)
+    trip.follow()
+    [note] = trip.notes
+    assert note.startswith("the labeling interface asks for $note, which no labeling task")
+
+
+def test_interface_that_cannot_be_read_is_to_blame_before_any_image(trip: RoundTrip) -> None:
+    class Odd(FakeStudio):
+        def import_tasks(self, project_id: int, tasks: Sequence[NewStudioTask]) -> Sequence[int]:
+            raise StudioRefused("400: validation error")
+
+    trip.studio = Odd()
+    trip.restart()
+    trip.push()
+    trip.studio.change_interface(trip.project.id, "<View>")
+    image = trip.detect()
+    trip.push()
+    assert trip.row(image).state == TaskState.WAITING
+    assert trip.reason.startswith("the labeling interface cannot be used")

@@ -302,7 +302,6 @@ def test_what_needs_labelings_rights_says_where_they_are(
 
 
 def test_import_is_taken_where_labelings_rights_are(
-    run: Run,
     run_composed: Run,
     workspace: Workspace,
     images: list[str],
