@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +58,18 @@ class LabelStudio:
         )
         assert answer.status_code in {200, 401}, answer.text
         return answer.status_code == 200
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """Of the project that labeling made, with all that is known of each."""
+        projects = self.ask("GET", "/api/projects?title=Traboule")["results"]
+        if not projects:
+            return []
+        path = f"/api/tasks?project={projects[0]['id']}&fields=all"
+        return list(self.ask("GET", path)["tasks"])
+
+    def show(self, task: Mapping[str, Any]) -> requests.Response:
+        """The task's image, as a browser asks for it."""
+        return self.fetch("GET", task["data"]["image"].removeprefix(self.url))
 
     def ask(self, method: str, path: str, body: Any = None, expected: int = 200) -> Any:
         """As its administrator."""

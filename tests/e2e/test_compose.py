@@ -122,9 +122,9 @@ def test_scaled_services_share_the_work(stack: Stack) -> None:
 
 def test_images_are_labelled_in_label_studio_and_come_back(stack: Stack) -> None:
     studio = LabelStudio(stack)
-    wait_until(lambda: tasks(studio), LABELLED_WITHIN_S, "a labeling task")
-    task = tasks(studio)[0]
-    shown = studio.fetch("GET", task["data"]["image"].removeprefix(studio.url))
+    wait_until(studio.tasks, LABELLED_WITHIN_S, "a labeling task")
+    task = studio.tasks()[0]
+    shown = studio.show(task)
     assert (shown.status_code, shown.headers["Content-Type"]) == (200, "image/jpeg")
     image = task["data"]["image_id"]
     assert shown.content == stack.store().get(keys.stored_image(image)).data
@@ -137,7 +137,7 @@ def test_label_studio_may_ask_labeling_and_not_itself(stack: Stack) -> None:
     """Our webhook is there, beside the one that it makes itself for an ML backend; what is on
     loopback stays refused."""
     studio = LabelStudio(stack)
-    wait_until(lambda: tasks(studio), LABELLED_WITHIN_S, "a labeling task")
+    wait_until(studio.tasks, LABELLED_WITHIN_S, "a labeling task")
     places = {hook["url"] for hook in studio.ask("GET", "/api/webhooks/")}
     assert places == {
         "http://labeling.internal:8300/webhook",
@@ -145,15 +145,6 @@ def test_label_studio_may_ask_labeling_and_not_itself(stack: Stack) -> None:
     }
     refused = {"url": "http://127.0.0.1:8080/", "send_payload": True}
     studio.ask("POST", "/api/webhooks/", refused, expected=403)
-
-
-def tasks(studio: LabelStudio) -> list[dict[str, Any]]:
-    """Of the project that labeling made, with all that is known of each."""
-    projects = studio.ask("GET", "/api/projects?title=Traboule")["results"]
-    if not projects:
-        return []
-    path = f"/api/tasks?project={projects[0]['id']}&fields=all"
-    return list(studio.ask("GET", path)["tasks"])
 
 
 def test_down_then_up_continues(stack: Stack) -> None:

@@ -261,9 +261,16 @@ def test_rotation_changes_every_password_and_loses_nothing(stack: Stack) -> None
     assert let_in(stack, former) == set()
     assert let_in(stack, current) == users
     assert not LabelStudio(stack).is_signed_in(cookies or {})
+    wait_until(lambda: shows_an_image(stack), FLOWS_WITHIN_S, "labeling tells the store's password")
     wait_for_more(stack, 4, beside=before)
     assert before <= ids(stack)
     with stack.catalog() as catalog:
         assert audit(catalog, stack.store()).also_in(audit(catalog, stack.store())).is_sound
     told_all = f"{told.out}{told.err}"
     assert not [name for name, secret in {**former, **current}.items() if secret in told_all]
+
+
+def shows_an_image(stack: Stack) -> bool:
+    """Label Studio, which asks the object store for it."""
+    studio = LabelStudio(stack)
+    return studio.show(studio.tasks()[0]).status_code == 200

@@ -32,7 +32,7 @@ case "$*" in
   *"backup write"*) cat "$STORE"; [ -z "${HANGS:-}" ] || exec sleep 60 ;;
   *"config --services"*) printf '%s\\n' broker catalog object-store ${LABELS-label-studio} ;;
   *"python label-studio"*) echo uploads ;;
-  *" config "*) printf '{\\n  "name": "tried",\\n  "networks": {}\\n}\\n' ;;
+  *"compose config") printf 'configs:\\n  start:\\n    name: tried_start\\nname: tried\\n' ;;
   *"volume ls"*) [ -z "${FULL:-}" ] || echo tried_secrets ;;
   *pg_restore*) exit "${PG_RESTORE:-0}" ;;
 esac
