@@ -29,7 +29,7 @@ from services.labeling.context import LabelingContext
 from services.labeling.settings import LabelingSettings
 from services.labeling.webhook import Doorbell
 
-SETTLED_WITHIN_S = 60.0
+SETTLED_WITHIN_S = 600.0
 
 
 class Process:
