@@ -34,11 +34,10 @@ from pipeline.storage import open_store
 from services.maintenance.audit import audit
 from services.maintenance.backup.reconciliation import REASON
 from tests.e2e.engine import ROOT
-from tests.e2e.stack import Ran, Stack, wait_until
+from tests.e2e.stack import WORKERS, Ran, Stack, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]  # building images, the first time
 
-WORKERS = ("scheduler", "capture", "detection", "maintenance")
 FLOWS_WITHIN_S = 120.0
 FIRST_REVISION = "0001"
 UNKNOWN = {"InvalidAccessKeyId", "SignatureDoesNotMatch"}
@@ -84,7 +83,7 @@ def results(stack: Stack) -> dict[str, Detections]:
 
 
 def ids(stack: Stack, prefix: str = keys.DETECTIONS) -> set[str]:
-    return {keys.image_of(entry.key) for entry in stack.store().list(prefix)}
+    return stack.images_below(prefix)
 
 
 def wait_for_more(stack: Stack, count: int, beside: set[str]) -> None:

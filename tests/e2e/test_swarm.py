@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.engine import ROOT
-from tests.e2e.stack import wait_until
+from tests.e2e.stack import WORKERS, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]  # building images, the first time
 
@@ -23,7 +23,6 @@ LABEL = "traboule.data"
 RUNS_WITHIN_S = 300.0
 SEES_WITHIN_S = 180.0
 SERVERS = {"broker", "object-store", "catalog"}
-STAGES = {"scheduler", "capture", "detection", "maintenance"}
 NO_NETWORK = ("network sandbox join failed", "failed to get network", "vxlan")
 
 
@@ -167,7 +166,7 @@ def test_stack_runs_on_a_swarm_and_detects_images(swarm: Swarm) -> None:
 
 def test_stack_has_every_service_of_compose_and_publishes_no_port(swarm: Swarm) -> None:
     services = swarm.services()
-    assert services.keys() >= SERVERS | STAGES | {"init", "cli"}
+    assert services.keys() >= SERVERS | {*WORKERS} | {"init", "cli"}
     published = {name: one["Endpoint"].get("Ports") for name, one in services.items()}
     assert {name for name, ports in published.items() if ports} == set()
 
@@ -189,7 +188,7 @@ def test_each_stage_is_given_its_own_secret_alone(swarm: Swarm) -> None:
         for name, service in swarm.services().items()
         if (secrets := service["Spec"]["TaskTemplate"]["ContainerSpec"].get("Secrets"))
     }
-    for stage in STAGES:
+    for stage in WORKERS:
         assert given[stage] == {f"{swarm.name}_1_{stage}_password"}
 
 
