@@ -138,7 +138,7 @@ class Program:
 
 @contextmanager
 def running(recipe: Recipe) -> Iterator[tuple[Runner, int]]:
-    port = _free_port()
+    port = find_free_port()
     if (why_not := _lacks_container(recipe.image)) == "":
         runner: Runner = Container(recipe, port)
     elif recipe.program is not None:
@@ -200,7 +200,7 @@ def _docker(*arguments: str, environment: Mapping[str, str] | None = None) -> st
     return done.stdout
 
 
-def _free_port() -> int:
+def find_free_port() -> int:
     for port in random.sample(_PORTS, 100):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from pipeline.cadence import utc_now
+from pipeline.catalog.cameras import camera_of
 from pipeline.errors import PipelineError, UserError
 from pipeline.logs import get_logger
 from pipeline.records import Camera, Policy
@@ -114,7 +115,7 @@ def _camera(server: CityServer, camera_id: str, detectors: tuple[str, ...]) -> C
 
 
 def _known(workspace: Workspace) -> list[Camera]:
-    return [Camera.model_validate(row.record) for row in workspace.catalog.cameras.all()]
+    return [camera_of(row) for row in workspace.catalog.cameras.all()]
 
 
 def _public(workspace: Workspace) -> list[Camera]:

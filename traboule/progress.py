@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pipeline.catalog import Catalog
+from pipeline.catalog.cameras import camera_of
 from pipeline.catalog.images import ImageFilter
 from pipeline.catalog.tables import CameraRow
-from pipeline.records import FACE, FAILURES, VEHICLES, Camera, ImageState, Outcome
+from pipeline.records import FACE, FAILURES, VEHICLES, ImageState, Outcome
 from traboule.health import Health, Lag, judge, measure_lag
 from traboule.printing import by_count
 
@@ -130,7 +131,7 @@ class Meter:
     def _describe(
         self, row: CameraRow, outcomes: Mapping[str, int], labels: Mapping[str, int]
     ) -> CameraProgress:
-        camera = Camera.model_validate(row.record)
+        camera = camera_of(row)
         return CameraProgress(
             id=row.id,
             name=camera.name,

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from pipeline import keys
 from pipeline.catalog import Catalog
+from pipeline.catalog.cameras import camera_of
 from pipeline.catalog.images import ImageFilter, Images
 from pipeline.catalog.tables import ImageRow
 from pipeline.errors import ObjectMissing
@@ -56,7 +57,7 @@ def make_sheet(
     matching = len(rows)
     if matching == limit:
         matching = catalog.images.count(wanted)
-    known = {row.id: Camera.model_validate(row.record) for row in catalog.cameras.all()}
+    known = {row.id: camera_of(row) for row in catalog.cameras.all()}
     cameras, gone = _read_cameras(store, rows, known)
     return Sheet(
         title=title,

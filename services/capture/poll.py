@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pipeline.admission import Received
 from pipeline.cadence import due_after_failure, next_due
 from pipeline.catalog import Catalog
-from pipeline.catalog.cameras import PollEnd
+from pipeline.catalog.cameras import PollEnd, camera_of
 from pipeline.catalog.tables import CameraRow
 from pipeline.errors import CatalogError, FetchError, StorageError
 from pipeline.fetch import Fetcher, Response, Validators
@@ -62,7 +62,7 @@ def poll(context: CaptureContext, camera_id: str, token: str) -> Outcome | None:
     if row is None:
         log.info("poll ignored: its lease is over")
         return None
-    camera = Camera.model_validate(row.record)
+    camera = camera_of(row)
     polled = _fetch_and_ingest(context, camera, Validators(row.etag, row.last_modified))
     result = polled.result
     log.info("polled", outcome=result.outcome, reason=result.reason, image=result.image)

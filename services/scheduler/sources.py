@@ -17,7 +17,7 @@ MANUAL = "manual"  # the feed of a camera that a person added: see records.Camer
 
 def save_camera(catalog: Catalog, store: ObjectStore, camera: Camera, now: datetime) -> None:
     """Add a camera, or change one. A change takes effect at its next poll."""
-    put_json(store, keys.source(camera.id), camera.model_dump_json(indent=1))
+    _put(store, camera)
     catalog.cameras.save(camera, first_due(camera, now))
     _settle(catalog, store, camera.id)
 
@@ -27,7 +27,7 @@ def save_listed(
 ) -> bool:
     """Save what a feed says of a camera, if that is still as it was `before`: what a person did
     meanwhile stays. None: it was not there."""
-    put_json(store, keys.source(camera.id), camera.model_dump_json(indent=1))
+    _put(store, camera)
     due_at = first_due(camera, now)
     if before is None:
         saved = catalog.cameras.add_listed(camera, due_at)
@@ -55,21 +55,30 @@ def _settle(catalog: Catalog, store: ObjectStore, camera_id: str) -> None:
     Whoever does so looks at the row again, so that the last of them leaves both the same. One
     whose change of the row rested on what it read needs it only if that change was refused.
     """
-    row = catalog.cameras.get(camera_id)
+    left = _find(catalog, camera_id)
     while True:
-        left = None if row is None else camera_of(row)
         if left is None:
             store.delete(keys.source(camera_id))
         else:
-            put_json(store, keys.source(camera_id), left.model_dump_json(indent=1))
-        row = catalog.cameras.get(camera_id)
-        if (None if row is None else camera_of(row)) == left:
+            _put(store, left)
+        now = _find(catalog, camera_id)
+        if now == left:
             return
+        left = now
+
+
+def _put(store: ObjectStore, camera: Camera) -> None:
+    put_json(store, keys.source(camera.id), camera.model_dump_json(indent=1))
+
+
+def _find(catalog: Catalog, camera_id: str) -> Camera | None:
+    row = catalog.cameras.get(camera_id)
+    return None if row is None else camera_of(row)
 
 
 def get_camera(catalog: Catalog, camera_id: str) -> Camera:
     """UserError when there is none by that id."""
-    row = catalog.cameras.get(camera_id)
-    if row is None:
+    camera = _find(catalog, camera_id)
+    if camera is None:
         raise UserError(f"no camera {camera_id!r}; see: traboule cameras list")
-    return camera_of(row)
+    return camera

@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
+VERSION = os.environ.get("TRABOULE_VERSION", "local")  # the tag of our images
 BASE_IMAGES = (
     os.environ.get("BROKER_IMAGE", "redis:8-trixie"),
     os.environ.get("CATALOG_IMAGE", "postgres:17-trixie"),

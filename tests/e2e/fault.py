@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,8 +83,6 @@ def suffer(scene: Scene, fault: Fault) -> Row:
 
 
 def assert_doctor_agrees(stack: Stack) -> None:
-    import json
-
     told = stack.run("doctor", "--json")
     checks = json.loads(told.out)
     failed = [check for check in checks if check["status"] == "fail"]

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from pipeline import keys
 from pipeline.cadence import utc_now
+from pipeline.catalog.cameras import camera_of
 from pipeline.catalog.images import ImageFilter
 from pipeline.errors import PipelineError
 from pipeline.records import Camera, ImageState
@@ -130,7 +131,7 @@ class Flow:
 
     def _cameras(self) -> list[Camera]:
         with self.stack.catalog() as catalog:
-            return [Camera.model_validate(row.record) for row in catalog.cameras.all()]
+            return [camera_of(row) for row in catalog.cameras.all()]
 
     def _save(self, *, paused: bool) -> None:
         store = self.stack.store()
@@ -138,5 +139,5 @@ class Flow:
             for row in catalog.cameras.all():
                 chosen = faces.SETTINGS if row.id == faces.CAMERA else {"detectors": DETECTORS}
                 changed = {**chosen, "paused": paused}
-                camera = Camera.model_validate(row.record).model_copy(update=changed)
+                camera = camera_of(row).model_copy(update=changed)
                 save_camera(catalog, store, camera, utc_now())

@@ -21,7 +21,7 @@ from tests.e2e.happening import (
     kill,
     wait_until_healthy,
 )
-from tests.e2e.stack import wait_until
+from tests.e2e.stack import WORKERS, wait_until
 
 OUTAGE_S = 60.0
 CUT_S = 25.0  # longer than all retries of a task together
@@ -29,7 +29,6 @@ FULL_S = 20.0
 TOLD_WHEN_FULL = "it is full"
 TOLD_BY_FULL_BROKER = "maxmemory"
 MESSAGES = 8
-WORKERS = ("scheduler", "capture", "detection", "maintenance")
 PILED_UP_WITHIN_S = 60.0
 
 

@@ -6,7 +6,6 @@ import io
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import tarfile
 import time
@@ -21,13 +20,16 @@ from urllib.parse import quote
 import docker  # type: ignore[import-untyped]
 from redis import Redis
 
+from pipeline import keys
 from pipeline.catalog import Catalog, open_catalog
 from pipeline.storage import ObjectStore, open_store
 from tests.e2e.engine import COMPOSE_FILE, ROOT
+from tests.runners import find_free_port
 
 UP_WITHIN_S = 300.0
 SECRETS = "/secrets"
 USERS_FILE = f"{SECRETS}/broker/users.acl"
+WORKERS = ("scheduler", "capture", "detection", "maintenance", "labeling")
 OWNER = "upkeep"  # may read and list everything but the broker's queues
 
 
@@ -48,8 +50,8 @@ class Stack:
         default_factory=lambda: f"traboule-test-{os.getpid()}-{secrets.token_hex(4)}"
     )
     engine: Any = field(default_factory=lambda: docker.from_env(timeout=120))
-    console_port: int = field(default_factory=lambda: _free_port())
-    label_studio_port: int = field(default_factory=lambda: _free_port())
+    console_port: int = field(default_factory=find_free_port)
+    label_studio_port: int = field(default_factory=find_free_port)
 
     def up(self, *arguments: str, profile: str = "simulation") -> Ran:
         """Start what is not running, and wait until all is healthy."""
@@ -130,6 +132,10 @@ class Stack:
 
     def store(self) -> ObjectStore:
         return open_store(self.store_url())
+
+    def images_below(self, prefix: str) -> set[str]:
+        """The ids of what is listed there."""
+        return {keys.image_of(entry.key) for entry in self.store().list(prefix)}
 
     def catalog_url(self, user: str = OWNER) -> str:
         password = quote(self.secrets()[f"{user}/password"], safe="")
@@ -214,10 +220,3 @@ def _pack(name: str, text: str) -> bytes:
         member.size, member.mode, member.uid, member.gid = len(data), 0o440, 2000, 2000
         archive.addfile(member, io.BytesIO(data))
     return packed.getvalue()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

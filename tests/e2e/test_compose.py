@@ -12,12 +12,11 @@ from pipeline import keys
 from tests.e2e.execution import DETECT, ExecutionLog, begins_by_image, kept_images, read_lines
 from tests.e2e.happening import health
 from tests.e2e.label_studio import LabelStudio
-from tests.e2e.stack import Stack, wait_until
+from tests.e2e.stack import WORKERS, Stack, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]  # building images, the first time
 
 SERVERS = ("broker", "object-store", "catalog", "label-studio")
-WORKERS = ("scheduler", "capture", "detection", "maintenance", "labeling", "ml-backend")
 ONCE = ("secrets", "init")
 CAMERAS = {"sim-1", "sim-2", "sim-3", "sim-4"}
 IMAGES_WITHIN_S = 120.0
@@ -28,7 +27,7 @@ NOTHING_TO_DO = "nothing to do"
 
 
 def results(stack: Stack) -> set[str]:
-    return {keys.image_of(entry.key) for entry in stack.store().list(keys.DETECTIONS)}
+    return stack.images_below(keys.DETECTIONS)
 
 
 def wait_for_results(stack: Stack, count: int, beside: set[str] | None = None) -> set[str]:
@@ -53,7 +52,7 @@ def camera(stack: Stack, camera_id: str) -> dict[str, Any]:
 
 def test_up_waits_until_all_is_healthy(stack: Stack) -> None:
     """The fixture has seen status 0."""
-    for service in (*SERVERS, *WORKERS, "simulation"):
+    for service in (*SERVERS, *WORKERS, "ml-backend", "simulation"):
         assert health(stack.container(service)) == "healthy", service
     for service in ONCE:
         state = stack.container(service).attrs["State"]
@@ -63,8 +62,7 @@ def test_up_waits_until_all_is_healthy(stack: Stack) -> None:
 def test_simulated_city_is_discovered_polled_and_detected(stack: Stack) -> None:
     found = wait_for_results(stack, 6)
     assert {keys.source_of(image) for image in found} <= CAMERAS
-    stored = {keys.image_of(entry.key) for entry in stack.store().list(keys.IMAGES)}
-    assert found <= stored
+    assert found <= stack.images_below(keys.IMAGES)
 
 
 def test_cli_shows_what_there_is(stack: Stack) -> None:

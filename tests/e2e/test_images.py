@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import docker  # type: ignore[import-untyped]
 import pytest
 
-from tests.e2e.engine import COMPOSE_FILE
+from tests.e2e.engine import COMPOSE_FILE, VERSION
 from tests.e2e.table import SIZES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]  # the first build takes minutes
 
-VERSION = os.environ.get("TRABOULE_VERSION", "local")
 SERVICES = (
     *("scheduler", "capture", "detection", "maintenance", "labeling"),
     *("simulation", "init", "cli"),

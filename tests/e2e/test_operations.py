@@ -29,11 +29,10 @@ from services.maintenance.backup.reconciliation import REASON
 from tests.e2e.engine import ROOT
 from tests.e2e.label_studio import LabelStudio
 from tests.e2e.logins import let_in, try_all
-from tests.e2e.stack import Ran, Stack, wait_until
+from tests.e2e.stack import WORKERS, Ran, Stack, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]  # building images, the first time
 
-WORKERS = ("scheduler", "capture", "detection", "maintenance", "labeling")
 FILES = (
     *("catalog.dump", "store.tar", "label-studio.dump", "label-studio.tar"),
     *("secrets.tar", "manifest"),
@@ -81,7 +80,7 @@ def results(stack: Stack) -> dict[str, Detections]:
 
 
 def ids(stack: Stack, prefix: str = keys.DETECTIONS) -> set[str]:
-    return {keys.image_of(entry.key) for entry in stack.store().list(prefix)}
+    return stack.images_below(prefix)
 
 
 def wait_for_more(stack: Stack, count: int, beside: set[str]) -> None:

@@ -14,12 +14,11 @@ from typing import Any
 import pytest
 
 from infra.init.passwords import COPIES
-from tests.e2e.engine import ROOT
+from tests.e2e.engine import ROOT, VERSION
 from tests.e2e.stack import Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]  # building images, the first time
 
-VERSION = os.environ.get("TRABOULE_VERSION", "local")
 USERS = "broker/users.acl"  # names, rights and hashes of passwords
 CONSUMERS = {
     *("scheduler", "capture", "detection", "maintenance", "labeling"),

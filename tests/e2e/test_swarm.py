@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.engine import ROOT
-from tests.e2e.stack import wait_until
+from tests.e2e.stack import WORKERS, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]  # building images, the first time
 
@@ -23,7 +23,6 @@ LABEL = "traboule.data"
 RUNS_WITHIN_S = 300.0
 SEES_WITHIN_S = 180.0
 SERVERS = {"broker", "object-store", "catalog", "label-studio"}
-STAGES = {"scheduler", "capture", "detection", "maintenance", "labeling"}
 OF_LABELING = {
     *("labeling_webhook_secret", "labeling_backend_password"),
     *("label-studio_password", "label-studio_token"),
@@ -171,7 +170,7 @@ def test_stack_runs_on_a_swarm_and_detects_images(swarm: Swarm) -> None:
 
 def test_stack_has_every_service_of_compose_and_publishes_no_port(swarm: Swarm) -> None:
     services = swarm.services()
-    assert services.keys() >= SERVERS | STAGES | {"init", "cli"}
+    assert services.keys() >= SERVERS | {*WORKERS} | {"init", "cli"}
     published = {name: one["Endpoint"].get("Ports") for name, one in services.items()}
     assert {name for name, ports in published.items() if ports} == set()
 
@@ -193,7 +192,7 @@ def test_each_stage_is_given_its_own_secret_alone(swarm: Swarm) -> None:
         for name, service in swarm.services().items()
         if (secrets := service["Spec"]["TaskTemplate"]["ContainerSpec"].get("Secrets"))
     }
-    for stage in STAGES:
+    for stage in WORKERS:
         wanted = {f"{stage}_password"} | (OF_LABELING if stage == "labeling" else set())
         assert given[stage] == {f"{swarm.name}_1_{name}" for name in wanted}
     own = {"password", "admin_password", "token", "secret_key"}

@@ -27,6 +27,7 @@ from infra.init.passwords import BROKER_OWNER, CATALOG_OWNER, STORE_OWNER
 from infra.init.secrets_folder import SecretsFolder
 from infra.init.settings import InitSettings
 from pipeline.storage.s3_address import read_address
+from tests.runners import find_free_port
 from tests.servers import MINIO_IMAGE, POSTGRES_IMAGE, REDIS_IMAGE
 
 ROOT = Path(__file__).parents[2]
@@ -192,7 +193,7 @@ def _sorted(value: Any) -> Any:
 def start_stack(root: Path) -> Iterator[Stack]:
     """Secrets are made, and servers started with them; nothing is set up in these yet."""
     _check_engine()
-    ports = {part.name: _free_port() for part in PARTS}
+    ports = {part.name: find_free_port() for part in PARTS}
     settings = InitSettings(
         secrets_dir=root,
         secrets_gid=os.getgid(),
@@ -233,9 +234,3 @@ def _check_engine() -> None:
 
 def _docker(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=90)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
