@@ -18,14 +18,16 @@ import minio  # noqa: F401
 import psycopg  # noqa: F401
 
 from pipeline.broker import make_app, publisher
-from pipeline.catalog.labeling import TaskState
+from pipeline.catalog.labeling.tasks import TaskState
 from pipeline.errors import UserError
 from pipeline.logs import start_logs
 from pipeline.messages import FollowChanges, PushTasks
 from pipeline.settings import PipelineSettings
-from services.labeling import comparing, considering, tasks
+from services.labeling import tasks
 from services.labeling.api import make_api, serving
 from services.labeling.context import LabelingContext
+from services.labeling.receiving import comparing
+from services.labeling.sending import considering
 from services.labeling.settings import LabelingSettings
 from services.labeling.webhook import Doorbell
 

@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import IO
 
 from benchmarks.labeling_setup import BOXES, Row, at_least, at_most, make_images, report
-from pipeline.catalog.labeling import TaskState
-from services.labeling.installation import find_port
+from pipeline.catalog.labeling.tasks import TaskState
 from services.labeling.signed_images import make_secret
-from services.labeling.studio import MAX_TASKS_PER_REQUEST
+from services.labeling.studio.protocol import MAX_TASKS_PER_REQUEST
 from tests.label_studio import People, StudioServer, start_label_studio
 from tests.round_trip import box
 from traboule.bars import progress_bar, telling
+from traboule.labels.installation import find_port
 from traboule.workspace import Workspace, open_workspace
 
 TASKS_PER_CPU_S, PEAK_MB = 200.0, 200.0

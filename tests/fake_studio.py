@@ -22,8 +22,8 @@ from itertools import count
 from typing import Any
 
 from pipeline.labels.interface import read_data_keys
-from services.labeling.failures import ProjectMissing, StudioRefused, StudioUnavailable
-from services.labeling.studio import (
+from services.labeling.studio.failures import ProjectMissing, StudioRefused, StudioUnavailable
+from services.labeling.studio.protocol import (
     IMAGE_ID,
     MAX_TASKS_PER_REQUEST,
     NewStudioTask,

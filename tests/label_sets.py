@@ -9,13 +9,13 @@ from typing import IO, Self
 
 from pipeline.annotations import CLASSES, Annotation, AnnotationStatus, Shape
 from pipeline.records import Detections
-from services.labeling.exporting import ExportOptions, open_writer
-from services.labeling.formats.converting import Converted, Import, convert
-from services.labeling.formats.fitting import fit_shapes
-from services.labeling.formats.packages import Refused, TooLarge
-from services.labeling.formats.vocabulary import Entry, FoundLabels, LabelFormat
-from services.labeling.importing import ImportOptions, read_labels
-from services.labeling.interpretation import ImageFacts
+from services.labeling.receiving.interpretation import ImageFacts
+from services.labeling.sets.exporting import ExportOptions, open_writer
+from services.labeling.sets.formats.converting import Converted, Import, convert
+from services.labeling.sets.formats.fitting import fit_shapes
+from services.labeling.sets.formats.packages import Refused, TooLarge
+from services.labeling.sets.formats.vocabulary import Entry, FoundLabels, LabelFormat
+from services.labeling.sets.importing import ImportOptions, read_labels
 from tests.factories import MORNING, Wanted, draw_jpeg, make_provenance
 from tests.labels import Said, make_annotation
 

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 import requests
 
-from services.labeling.installation import (
+from traboule.labels.installation import (
     USERNAME,
     RunningStudio,
     environment_of,

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline import keys
-from services.labeling.choosing import Reason
-from services.labeling.formats.entries import GONE, NOTHING_LEFT
-from services.labeling.studio import StudioProject
+from services.labeling.sets.choosing import Reason
+from services.labeling.sets.formats.entries import GONE, NOTHING_LEFT
+from services.labeling.studio.protocol import StudioProject
 from tests.factories import MORNING, Wanted, make_image
 from tests.label_studio import People
 from tests.opened_sets import Box

@@ -24,10 +24,10 @@ from pipeline.messages import FollowChanges, ImageDetected, Message, PushImages,
 from pipeline.records import Tombstone
 from pipeline.storage import put_json
 from services.labeling import tasks
-from services.labeling.connection import Connection
 from services.labeling.context import LabelingContext
 from services.labeling.settings import LabelingSettings
-from services.labeling.studio import Studio, StudioProject
+from services.labeling.studio.connection import Connection
+from services.labeling.studio.protocol import Studio, StudioProject
 from tests.factories import Wanted, make_image
 from tests.fake_studio import FakeStudio
 from traboule.workspace import Workspace

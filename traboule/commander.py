@@ -61,7 +61,7 @@ class Direct:
         restore_drop(open_maintenance(self.workspace), image_id)
 
     def push_images(self, images: Sequence[str]) -> None:
-        from services.labeling.considering import ask_for
+        from services.labeling.sending.considering import ask_for
         from traboule.labels.reaching import open_labeling
 
         ask_for(open_labeling(self.workspace), images)

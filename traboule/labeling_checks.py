@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.catalog import open_catalog
 from pipeline.errors import PipelineError
-from services.labeling.access import check_access, read_token
+from services.labeling.studio.access import check_access, read_token
 from services.labeling.tasks import INSTALL_SDK
 from traboule.advice import fit
 from traboule.check import Check, Patient

@@ -13,7 +13,7 @@ from pipeline import keys
 from pipeline.broker import Handlers, Publish, make_app, publisher
 from pipeline.cadence import utc_now
 from pipeline.catalog.cameras import camera_of
-from pipeline.catalog.labeling import TaskState
+from pipeline.catalog.labeling.tasks import TaskState
 from pipeline.errors import BrokerError, TransientError, UserError
 from pipeline.messages import (
     DeleteImage,

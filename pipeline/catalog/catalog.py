@@ -17,8 +17,8 @@ from pipeline.catalog.drops import Drops
 from pipeline.catalog.engine import Transactions, make_engine
 from pipeline.catalog.feeds import Feeds
 from pipeline.catalog.images import Images
-from pipeline.catalog.labeling import LabelingTasks
-from pipeline.catalog.labeling_projects import LabelingProjects
+from pipeline.catalog.labeling.projects import LabelingProjects
+from pipeline.catalog.labeling.tasks import LabelingTasks
 from pipeline.catalog.slots import Slots
 from pipeline.catalog.tombstones import Tombstones
 from pipeline.catalog.work import Work

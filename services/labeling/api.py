@@ -23,9 +23,9 @@ from starlette.routing import Route
 
 from pipeline.errors import UserError
 from pipeline.storage import ObjectStore
-from services.labeling.project import SECRET_HEADER
 from services.labeling.settings import ImageAccess, LabelingSettings, read_secret
 from services.labeling.signed_images import LOOPBACK_HOSTS, ImageServer, origin_of
+from services.labeling.studio.project import SECRET_HEADER
 from services.labeling.webhook import Doorbell, is_known
 
 MAX_BODY_BYTES = 1_000_000  # of a webhook; what is longer is not read to its end

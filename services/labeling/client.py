@@ -27,10 +27,10 @@ from label_studio_sdk.core.api_error import ApiError
 from label_studio_sdk.tokens.client_ext import TokensClientExt
 from label_studio_sdk.types.token_refresh_response import TokenRefreshResponse
 
-from services.labeling.answers import NoAnswer, NotThere, explain, understanding
-from services.labeling.failures import ProjectMissing, StudioRefused, StudioUnavailable
-from services.labeling.pages import Filter, find_after, find_changed
-from services.labeling.studio import (
+from services.labeling.studio.answers import NoAnswer, NotThere, explain, understanding
+from services.labeling.studio.failures import ProjectMissing, StudioRefused, StudioUnavailable
+from services.labeling.studio.pages import Filter, find_after, find_changed
+from services.labeling.studio.protocol import (
     IMAGE_ID,
     MAX_TASKS_PER_REQUEST,
     NewStudioTask,
@@ -39,14 +39,14 @@ from services.labeling.studio import (
     StudioProject,
     StudioTask,
 )
-from services.labeling.task_lists import TaskList
-from services.labeling.transport import (
+from services.labeling.studio.task_lists import TaskList
+from services.labeling.studio.transport import (
     Credentials,
     Transport,
     open_connections,
     translating,
 )
-from services.labeling.wire import (
+from services.labeling.studio.wire import (
     image_id_of,
     read_project,
     read_task,

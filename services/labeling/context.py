@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from pipeline.broker import Publish
 from pipeline.catalog import Catalog
 from pipeline.storage import ObjectStore
-from services.labeling.connection import Connection
 from services.labeling.settings import LabelingSettings
+from services.labeling.studio.connection import Connection
 
 if TYPE_CHECKING:
-    from services.labeling.comparing import Comparison
-    from services.labeling.reading import Reading
+    from services.labeling.receiving.comparing import Comparison
+    from services.labeling.receiving.cursor import Reading
 
 
 @dataclass

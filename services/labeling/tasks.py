@@ -10,12 +10,13 @@ from pipeline.catalog import open_catalog
 from pipeline.messages import FollowChanges, ImageDetected, PushImages, PushTasks
 from pipeline.settings import PipelineSettings
 from pipeline.storage import open_store
-from services.labeling import comparing, considering, following, pushing
-from services.labeling.connection import Connection
 from services.labeling.context import LabelingContext
-from services.labeling.failures import StudioRefused
+from services.labeling.receiving import comparing, following
+from services.labeling.sending import considering, pushing
 from services.labeling.settings import LabelingSettings
-from services.labeling.studio import Studio
+from services.labeling.studio.connection import Connection
+from services.labeling.studio.failures import StudioRefused
+from services.labeling.studio.protocol import Studio
 
 INSTALL_SDK = "install it: pip install --no-deps --requirement labeling-sdk.txt"
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.catalog import Catalog
 from pipeline.catalog.images import Description, Found, NewImage
-from pipeline.catalog.labeling import Considered, TaskState
+from pipeline.catalog.labeling.tasks import Considered, TaskState
 from pipeline.catalog.tables import LabelingTaskRow
 
 HERE, THERE = "http://127.0.0.1:8080#3", "http://127.0.0.1:8080#4"

@@ -10,7 +10,7 @@ from itertools import chain
 import pytest
 
 from pipeline.catalog import Catalog
-from pipeline.catalog.labeling import Considered
+from pipeline.catalog.labeling.tasks import Considered
 from tests.revisions import HERE, NOW, revise
 from tests.rivals import RIVALS, Arena, open_arena
 

@@ -12,10 +12,10 @@ from uuid import uuid4
 import pytest
 
 from services.labeling import client
-from services.labeling.access import TokenKind, check_access
 from services.labeling.client import SdkStudio
-from services.labeling.failures import ProjectMissing, StudioRefused, StudioUnavailable
-from services.labeling.studio import (
+from services.labeling.studio.access import TokenKind, check_access
+from services.labeling.studio.failures import ProjectMissing, StudioRefused, StudioUnavailable
+from services.labeling.studio.protocol import (
     NewStudioTask,
     SourceStorage,
     Studio,

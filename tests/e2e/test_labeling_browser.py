@@ -13,8 +13,8 @@ from pipeline.annotations import CLASSES
 from pipeline.records import Detections
 from services.labeling.api import make_api, serving
 from services.labeling.client import SdkStudio
-from services.labeling.exporting import ExportOptions, export
-from services.labeling.studio import Studio
+from services.labeling.sets.exporting import ExportOptions, export
+from services.labeling.studio.protocol import Studio
 from services.labeling.webhook import Doorbell
 from tests.browser import Drawn, StudioPages, open_browser
 from tests.factories import Wanted

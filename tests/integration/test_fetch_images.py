@@ -15,12 +15,12 @@ import pytest
 import requests
 import supervision
 
-from services.labeling.fetch_report import FetchOptions
-from services.labeling.fetching_images import fetch_images
-from services.labeling.patient_session import Patience, PatientSession
-from services.labeling.studio_files import StudioFiles
-from services.labeling.task_images import locate
-from services.labeling.task_listing import list_images
+from services.labeling.fetching.files import StudioFiles
+from services.labeling.fetching.images import fetch_images
+from services.labeling.fetching.report import FetchOptions
+from services.labeling.fetching.session import Patience, PatientSession
+from services.labeling.fetching.task_images import locate
+from services.labeling.fetching.task_pages import list_images
 from tests.label_studio import People, StudioServer, start_label_studio
 from tests.studio_stand_in import LEGACY_TOKEN, StandIn, draw, stand_in_studio
 
@@ -30,9 +30,9 @@ IMAGES = 60
 RUN = """
 import sys
 from pathlib import Path
-from services.labeling.fetch_report import FetchOptions
-from services.labeling.fetching_images import fetch_images
-from services.labeling.studio_files import StudioFiles
+from services.labeling.fetching.report import FetchOptions
+from services.labeling.fetching.images import fetch_images
+from services.labeling.fetching.files import StudioFiles
 labels, url, token_file, out = sys.argv[1:]
 studio = StudioFiles(url, Path(token_file).read_text)
 fetch_images(Path(labels), studio, Path(out), FetchOptions(images_per_s=50))

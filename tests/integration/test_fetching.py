@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.studio_stand_in import LEGACY_TOKEN, StandIn, draw, stand_in_studio
-from tests.unit.services.labeling.test_label_files import make_zip
+from tests.unit.services.labeling.fetching.test_label_files import make_zip
 
 pytestmark = pytest.mark.integration
 

@@ -14,11 +14,11 @@ import pytest
 import requests
 
 from pipeline.annotations import Annotation, AnnotationStatus, ShapeKind
-from services.labeling.exporting import ExportOptions, export
-from services.labeling.formats.converting import Import
-from services.labeling.formats.matching import StoredImages
-from services.labeling.formats.vocabulary import LabelFormat
-from services.labeling.importing import ImportOptions, import_annotations
+from services.labeling.sets.exporting import ExportOptions, export
+from services.labeling.sets.formats.converting import Import
+from services.labeling.sets.formats.matching import StoredImages
+from services.labeling.sets.formats.vocabulary import LabelFormat
+from services.labeling.sets.importing import ImportOptions, import_annotations
 from tests.factories import MORNING
 from tests.label_studio import StudioServer, start_label_studio
 from tests.labels import Said, box, drawn, make_labelled

@@ -21,15 +21,15 @@ import pytest
 import requests
 
 from pipeline.annotations import Annotation, AnnotationStatus
-from services.labeling.choosing import ChoosingPolicy, Reason, choose
 from services.labeling.client import SdkStudio
-from services.labeling.exporting import ExportOptions
-from services.labeling.formats.converting import Import
-from services.labeling.formats.matching import StoredImages
-from services.labeling.formats.reports import ExportReport
-from services.labeling.formats.vocabulary import LabelFormat, Remark
-from services.labeling.importing import ImportOptions, import_annotations
-from services.labeling.studio import Studio
+from services.labeling.sets.choosing import ChoosingPolicy, Reason, choose
+from services.labeling.sets.exporting import ExportOptions
+from services.labeling.sets.formats.converting import Import
+from services.labeling.sets.formats.matching import StoredImages
+from services.labeling.sets.formats.reports import ExportReport
+from services.labeling.sets.formats.vocabulary import LabelFormat, Remark
+from services.labeling.sets.importing import ImportOptions, import_annotations
+from services.labeling.studio.protocol import Studio
 from tests.factories import SIZE
 from tests.label_studio import People, StudioServer
 from tests.nasty_project import CASES, FOREIGN, NastyProject

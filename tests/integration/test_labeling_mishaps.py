@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import requests
 
-from pipeline.catalog.labeling import TaskState
+from pipeline.catalog.labeling.tasks import TaskState
 from pipeline.storage import ObjectStore
 from services.labeling import client
 from services.labeling.client import SdkStudio
-from services.labeling.studio import Studio
+from services.labeling.studio.protocol import Studio
 from tests.label_studio import People, StudioServer, start_label_studio
 from tests.round_trip import RoundTrip, box
 from tests.stub_studio import Received, Reply, Stub, running_stub

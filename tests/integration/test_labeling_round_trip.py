@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import requests
 
-from pipeline.catalog.labeling import TaskState
+from pipeline.catalog.labeling.tasks import TaskState
 from pipeline.messages import FollowChanges, Message
 from services.labeling.api import make_api, serving
 from services.labeling.client import SdkStudio
-from services.labeling.connection import Connected
-from services.labeling.pushing import CLAIM_S
+from services.labeling.sending.pushing import CLAIM_S
 from services.labeling.settings import ImageAccess
-from services.labeling.studio import Studio
+from services.labeling.studio.connection import Connected
+from services.labeling.studio.protocol import Studio
 from services.labeling.webhook import Doorbell
 from tests.label_studio import People, StudioServer
 from tests.round_trip import RoundTrip, box

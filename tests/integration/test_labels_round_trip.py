@@ -21,10 +21,10 @@ import pytest
 import requests
 import supervision
 
-from services.labeling.installation import find_port, find_program
 from tests.factories import MORNING, Wanted, make_camera, make_image
 from tests.label_studio import CACHE, HOW, People, StudioServer
 from tests.round_trip import box
+from traboule.labels.installation import find_port, find_program
 from traboule.workspace import open_workspace
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]

@@ -21,10 +21,10 @@ from pipeline.annotations import CLASSES
 from pipeline.labels.interface import write_interface
 from pipeline.storage import ObjectStore, StoredObject, open_store
 from services.labeling.client import SdkStudio
-from services.labeling.installation import find_port
-from services.labeling.studio import NewStudioTask
+from services.labeling.studio.protocol import NewStudioTask
 from tests.label_studio import People, StudioServer
 from tests.ml_backend import PASSWORD, RunningBackend, paint, run_backend
+from traboule.labels.installation import find_port
 
 pytestmark = pytest.mark.integration
 

@@ -21,7 +21,7 @@ from pipeline.catalog.cameras import PollEnd
 from pipeline.catalog.drops import DropFilter
 from pipeline.catalog.engine import make_engine
 from pipeline.catalog.images import Found, ImageFilter, NewImage
-from pipeline.catalog.labeling import Considered
+from pipeline.catalog.labeling.tasks import Considered
 from pipeline.catalog.renewal import renewed
 from pipeline.errors import CatalogError, UserError
 from pipeline.records import ImageState, Outcome

@@ -16,7 +16,7 @@ from pipeline.catalog.drops import DropFilter
 from pipeline.catalog.engine import Transactions, make_engine
 from pipeline.catalog.feeds import FeedEnd
 from pipeline.catalog.integrity import examine
-from pipeline.catalog.labeling import Considered
+from pipeline.catalog.labeling.tasks import Considered
 from pipeline.errors import CatalogError
 from tests.revisions import HERE, revise
 from tests.servers import Server, fresh_database

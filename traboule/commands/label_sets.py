@@ -44,8 +44,8 @@ from traboule.options import (
 from traboule.printing import print_json
 
 if TYPE_CHECKING:
-    from services.labeling.fetch_report import FetchReport
-    from services.labeling.formats.import_reports import ImportReport
+    from services.labeling.fetching.report import FetchReport
+    from services.labeling.sets.formats.import_reports import ImportReport
 
 SHOWN = 10
 
@@ -66,9 +66,9 @@ def export_labels(  # one for each option
 
     Images where nothing was to be found are in it; images nobody looked at are not.
     """
-    from services.labeling.choosing import ChoosingPolicy
-    from services.labeling.exporting import ExportOptions
-    from services.labeling.formats.vocabulary import LabelFormat
+    from services.labeling.sets.choosing import ChoosingPolicy
+    from services.labeling.sets.exporting import ExportOptions
+    from services.labeling.sets.formats.vocabulary import LabelFormat
     from traboule.labels.sets import Chosen, export_set
 
     options = ExportOptions(
@@ -108,8 +108,8 @@ def import_labels(  # one for each option
     """Take labels of your images from YOLO, COCO, VOC or Label Studio's JSON."""
     from dataclasses import replace
 
-    from services.labeling.formats.vocabulary import LabelFormat
-    from services.labeling.importing import ImportOptions
+    from services.labeling.sets.formats.vocabulary import LabelFormat
+    from services.labeling.sets.importing import ImportOptions
     from traboule.labels.sets import Meaning, describe_origin, import_guesses, import_set
 
     meaning = choose(Meaning, meant, "--as")
@@ -157,8 +157,8 @@ def fetch_images(  # one for each option
 
 def _tell_import(report: ImportReport, *, as_json: bool) -> None:
     """UserError where there was nothing in it for us."""
-    from services.labeling.formats.converting import EMPTY
-    from services.labeling.importing import ALREADY_THERE
+    from services.labeling.sets.formats.converting import EMPTY
+    from services.labeling.sets.importing import ALREADY_THERE
 
     if as_json:
         print_json(report.model_dump(mode="json"))

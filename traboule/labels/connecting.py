@@ -11,12 +11,11 @@ from pipeline.annotations import CLASSES
 from pipeline.cadence import utc_now
 from pipeline.errors import UserError
 from pipeline.labels.interface import compare_interface
-from services.labeling.access import Access, check_access, read_token, read_url
-from services.labeling.installation import find_port
-from services.labeling.project import find_project
 from services.labeling.settings import ImageAccess, LabelingSettings, SendPolicy
 from services.labeling.signed_images import LOOPBACK_HOSTS, make_secret
-from services.labeling.studio import StudioProject
+from services.labeling.studio.access import Access, check_access, read_token, read_url
+from services.labeling.studio.project import find_project
+from services.labeling.studio.protocol import StudioProject
 from services.labeling.tasks import INSTALL_SDK
 from traboule.labels.connection import (
     KnownStudio,
@@ -26,6 +25,7 @@ from traboule.labels.connection import (
     remember,
     settings_of,
 )
+from traboule.labels.installation import find_port
 from traboule.labels.reaching import opened
 from traboule.workspace import Workspace
 

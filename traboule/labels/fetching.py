@@ -8,10 +8,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.errors import UserError
-from services.labeling.access import read_token, read_url
-from services.labeling.fetch_report import FetchOptions, FetchReport
-from services.labeling.fetching_images import fetch_images
-from services.labeling.studio_files import StudioFiles
+from services.labeling.fetching.files import StudioFiles
+from services.labeling.fetching.images import fetch_images
+from services.labeling.fetching.report import FetchOptions, FetchReport
+from services.labeling.studio.access import read_token, read_url
 from traboule.bars import progress_bar
 from traboule.labels.connection import find_labeling
 from traboule.workspace import find_settings

@@ -12,8 +12,6 @@ from types import FrameType
 import platformdirs
 
 from pipeline.errors import UserError
-from services.labeling.installation import find_port, install, running_studio
-from services.labeling.installation import find_program as find_installed
 from services.labeling.settings import ImageAccess
 from traboule.labels.connecting import FIRST_IMAGES_PORT, make_secrets
 from traboule.labels.connection import (
@@ -25,6 +23,8 @@ from traboule.labels.connection import (
     settings_of,
 )
 from traboule.labels.image_service import ImageService, is_held
+from traboule.labels.installation import find_port, install, running_studio
+from traboule.labels.installation import find_program as find_installed
 from traboule.labels.reaching import make_context
 from traboule.labels.rounds import Rounds
 from traboule.watch import stop_asked

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from pipeline.errors import UserError
-from services.labeling.comparing import compare_when_due
-from services.labeling.following import Followed, follow
+from services.labeling.receiving.comparing import compare_when_due
+from services.labeling.receiving.following import Followed, follow
 from traboule.bars import telling
 from traboule.labels.reaching import reaching
 from traboule.workspace import Workspace

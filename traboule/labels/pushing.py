@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from pipeline.catalog.images import ImageFilter
-from pipeline.catalog.labeling import TaskState
+from pipeline.catalog.labeling.tasks import TaskState
 from pipeline.errors import UserError
 from pipeline.records import ImageState
-from services.labeling.connection import Connected
-from services.labeling.considering import catch_up
 from services.labeling.context import LabelingContext
-from services.labeling.pushing import Pusher
+from services.labeling.sending.considering import catch_up
+from services.labeling.sending.pushing import Pusher
+from services.labeling.studio.connection import Connected
 from traboule.bars import Advance, progress_bar
 from traboule.commander import find_commander
 from traboule.labels.projects import find_project_key

@@ -10,10 +10,10 @@ from pipeline.cadence import utc_now
 from pipeline.errors import UserError
 from pipeline.messages import Message
 from services.labeling import tasks
-from services.labeling.connection import Connected, Connection
 from services.labeling.context import LabelingContext
 from services.labeling.settings import LabelingSettings
-from services.labeling.studio import Studio
+from services.labeling.studio.connection import Connected, Connection
+from services.labeling.studio.protocol import Studio
 from traboule.advice import LABELS
 from traboule.labels.connection import NOT_CONNECTED, find_known, find_labeling
 from traboule.workspace import Workspace

@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 from pipeline.errors import TransientError
 from pipeline.logs import get_logger
-from services.labeling.comparing import compare_when_due
-from services.labeling.connection import Connected
-from services.labeling.considering import catch_up
 from services.labeling.context import LabelingContext
-from services.labeling.following import follow
-from services.labeling.pushing import push_waiting
+from services.labeling.receiving.comparing import compare_when_due
+from services.labeling.receiving.following import follow
+from services.labeling.sending.considering import catch_up
+from services.labeling.sending.pushing import push_waiting
+from services.labeling.studio.connection import Connected
 from traboule.printing import count
 
 PAUSE_S = 5.0

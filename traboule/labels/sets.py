@@ -14,19 +14,19 @@ from typing import IO
 from pipeline import keys
 from pipeline.annotations import Annotation
 from pipeline.cadence import utc_now
-from pipeline.catalog.labeling import TaskState
+from pipeline.catalog.labeling.tasks import TaskState
 from pipeline.errors import UserError
-from services.labeling.connection import Connected
 from services.labeling.context import LabelingContext
-from services.labeling.exporting import ExportOptions, export
-from services.labeling.formats.converting import Import
-from services.labeling.formats.import_reports import ImportReport
-from services.labeling.formats.matching import StoredImages
-from services.labeling.formats.reports import ExportReport
-from services.labeling.importing import ImportOptions, import_annotations, import_predictions
-from services.labeling.recording import store_annotation
+from services.labeling.receiving.recording import store_annotation
+from services.labeling.sets.exporting import ExportOptions, export
+from services.labeling.sets.formats.converting import Import
+from services.labeling.sets.formats.import_reports import ImportReport
+from services.labeling.sets.formats.matching import StoredImages
+from services.labeling.sets.formats.reports import ExportReport
+from services.labeling.sets.importing import ImportOptions, import_annotations, import_predictions
 from services.labeling.settings import LabelingSettings
-from services.labeling.studio import StudioPrediction
+from services.labeling.studio.connection import Connected
+from services.labeling.studio.protocol import StudioPrediction
 from traboule.bars import Advance, progress_bar
 from traboule.labels.connection import find_labeling
 from traboule.labels.reaching import make_context, reaching

@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pipeline.annotations import USABLE
-from pipeline.catalog.labeling import TaskState
+from pipeline.catalog.labeling.tasks import TaskState
 from traboule.labels.connection import find_labeling
 from traboule.labels.projects import find_row
 from traboule.workspace import Workspace
 
 if TYPE_CHECKING:
-    from services.labeling.agreement import Agreement, ImageAgreement
+    from services.labeling.sets.agreement import Agreement, ImageAgreement
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def count_labelled(workspace: Workspace) -> int:
 
 def read_agreement(workspace: Workspace) -> Agreement:
     """Of all images that several people looked at; their annotations are read from the store."""
-    from services.labeling.agreement import summarise
+    from services.labeling.sets.agreement import summarise
 
     return summarise(_compare(workspace))
 
@@ -72,7 +72,7 @@ def _compare(workspace: Workspace) -> Iterator[ImageAgreement | None]:
     from pipeline import keys
     from pipeline.annotations import Annotation
     from pipeline.errors import ObjectMissing
-    from services.labeling.agreement import agree
+    from services.labeling.sets.agreement import agree
 
     catalog, store = workspace.catalog.annotations, workspace.store
     usable = {status.value for status in USABLE}

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from pipeline.catalog.labeling import TaskState
+from pipeline.catalog.labeling.tasks import TaskState
 from pipeline.errors import UserError
 from traboule.labels.connection import NOT_CONNECTED
 from traboule.labels.state import LabelingState, count_labelled, read_agreement, read_state

@@ -20,7 +20,7 @@ from pipeline.messages import (
 )
 from pipeline.settings import PipelineSettings
 from services.labeling import tasks
-from services.labeling.access import Access, TokenKind
+from services.labeling.studio.access import Access, TokenKind
 from tests.fake_studio import FakeStudio
 from tests.round_trip import TOKEN
 from traboule import sending

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.labeling.access import Access, TokenKind
+from services.labeling.studio.access import Access, TokenKind
 from tests.factories import MORNING
 from traboule import labeling_checks
 from traboule.check import Contact, Patient

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 from pipeline import keys
 from pipeline.catalog import Catalog
-from pipeline.catalog.labeling import TaskState
+from pipeline.catalog.labeling.tasks import TaskState
 from pipeline.messages import FollowChanges, ImageDetected, PushImages, PushTasks
 from pipeline.storage import ObjectStore
 from services.labeling import tasks
-from services.labeling.connection import Connection
 from services.labeling.context import LabelingContext
-from services.labeling.formats.matching import StoredImages
-from services.labeling.pushing import CLAIM_S
+from services.labeling.sending.pushing import CLAIM_S
+from services.labeling.sets.formats.matching import StoredImages
 from services.labeling.settings import ImageAccess, LabelingSettings, SendPolicy
 from services.labeling.signed_images import ImageServer
-from services.labeling.studio import IMAGE_ID, NewStudioTask
+from services.labeling.studio.connection import Connection
+from services.labeling.studio.protocol import IMAGE_ID, NewStudioTask
 from tests.fake_studio import FakeStudio
 from tests.round_trip import box
 

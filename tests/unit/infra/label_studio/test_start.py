@@ -12,7 +12,7 @@ import yaml
 from infra.init.administrator import EMAIL
 from infra.init.label_studio import DATABASE
 from infra.init.passwords import LABEL_STUDIO, PASSWORDS
-from services.labeling.installation import BANNED_SUBNETS, VERSION
+from traboule.labels.installation import BANNED_SUBNETS, VERSION
 
 ROOT = Path(__file__).parents[4]
 START = ROOT / "infra" / "label-studio" / "start"

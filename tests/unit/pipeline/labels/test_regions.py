@@ -1,4 +1,4 @@
-"""Detections as Label Studio's regions; services.labeling.predictions tests what is in them."""
+"""Detections as regions of Label Studio; sending.predictions tests what is in them."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ from pipeline import keys
 from pipeline.errors import UserError
 from pipeline.messages import FollowChanges, Message
 from services.labeling.api import MAX_BODY_BYTES, make_api, serving
-from services.labeling.project import SECRET_HEADER
 from services.labeling.settings import ImageAccess
 from services.labeling.signing import sign_address
+from services.labeling.studio.project import SECRET_HEADER
 from services.labeling.webhook import Doorbell
 from tests.round_trip import RoundTrip
 

@@ -14,10 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 import pytest
 
-from services.labeling import transport
 from services.labeling.client import SdkStudio
-from services.labeling.failures import StudioError, StudioRefused, StudioUnavailable
-from services.labeling.studio import NewStudioTask
+from services.labeling.studio import transport
+from services.labeling.studio.failures import StudioError, StudioRefused, StudioUnavailable
+from services.labeling.studio.protocol import NewStudioTask
 from tests.stub_studio import Received, Reply, running_stub
 
 LEGACY = "0123456789abcdef0123456789abcdef01234567"

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from pipeline import keys
 from pipeline.catalog.drops import DropFilter
 from pipeline.catalog.images import ImageFilter
-from pipeline.catalog.labeling import Considered
+from pipeline.catalog.labeling.tasks import Considered
 from pipeline.errors import StorageError, UserError
 from pipeline.messages import ImageStored
 from pipeline.records import Detection, ImageState, Outcome, Tombstone

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
-from services.labeling.access import Access, TokenKind
 from services.labeling.settings import ImageAccess, SendPolicy
+from services.labeling.studio.access import Access, TokenKind
 from tests.fake_studio import FakeStudio
 from tests.round_trip import TOKEN
 from traboule.labels import connecting

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.messages import FollowChanges, Message
-from services.labeling.installation import find_port
 from services.labeling.settings import LabelingSettings, read_secret
 from services.labeling.signing import sign
 from tests.factories import Wanted, make_image
@@ -17,6 +16,7 @@ from traboule.labels import image_service
 from traboule.labels.connecting import make_secrets
 from traboule.labels.connection import KnownStudio, place_of, settings_of
 from traboule.labels.image_service import LOCK, ImageService, is_held
+from traboule.labels.installation import find_port
 from traboule.workspace import Workspace
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
-from services.labeling.installation import RunningStudio, find_port
 from tests.fake_studio import FakeStudio
 from tests.round_trip import TOKEN
 from traboule.labels import own_studio
 from traboule.labels.connection import find_known, place_of
+from traboule.labels.installation import RunningStudio, find_port
 from traboule.labels.own_studio import serve
 from traboule.workspace import Workspace
 

@@ -68,7 +68,7 @@ def test_rounds_get_over_a_label_studio_that_fails(
     told: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.labeling.connection.FIRST_PAUSE_S", 0)
+    monkeypatch.setattr("services.labeling.studio.connection.FIRST_PAUSE_S", 0)
     studio.down = True
     go_on(workspace, told, lambda: None, lambda: setattr(studio, "down", False))
     assert told == [

@@ -1,0 +1,1 @@
+"""What labeling knows of tasks in Label Studio: rows, claims, quotas, projects."""

@@ -1,0 +1,1 @@
+"""Images for labels exported by hand, also on a schedule."""

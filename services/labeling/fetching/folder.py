@@ -1,0 +1,166 @@
+"""The folder that images are fetched into: images/, labels/, data.yaml, and a list of the fetched.
+
+A killed run leaves whole files and a list of them, which the next one goes on from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import unicodedata
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from pipeline.addresses import hide_secrets
+from pipeline.errors import UserError
+from services.labeling.fetching.label_files import LabelFile
+from services.labeling.fetching.task_images import TaskImage
+
+LIST_OF_FETCHED = "fetched.jsonl"
+PART = ".fetching-"
+LONGEST_NAME_BYTES = 240  # file systems take 255, endings included
+SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """An image that is there. `address_sha256` tells whether it is still the one wanted."""
+
+    file: str  # its name in images/
+    address_sha256: str
+    size: int
+
+
+class FetchedSet:
+    """For one process at a time. Raises UserError where the folder cannot be written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._images, self._labels = folder, folder / "images", folder / "labels"
+        self._fetched: dict[str, Fetched] = {}
+        try:
+            for made in (self._images, self._labels):
+                made.mkdir(parents=True, exist_ok=True)
+                for left in made.glob(f"{PART}*"):
+                    left.unlink(missing_ok=True)
+            self._read_list()
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+
+    def holds(self, name: str, image: TaskImage) -> bool:
+        """Whether this very image is there, whole, under `name`."""
+        known = self._fetched.get(name)
+        if known is None or known.address_sha256 != _digest(image.address):
+            return False
+        if known.file not in [f"{name}{suffix}" for suffix in SUFFIXES.values()]:
+            return False
+        try:
+            return (self._images / known.file).stat().st_size == known.size
+        except OSError:
+            return False
+
+    def add(self, name: str, image: TaskImage, data: bytes, format: str) -> None:
+        """Store an image as `name`; what was there by that name in another format goes."""
+        fetched = Fetched(f"{name}{SUFFIXES[format]}", _digest(image.address), len(data))
+        self._put(self._images / fetched.file, data)
+        for suffix in SUFFIXES.values():
+            if f"{name}{suffix}" != fetched.file:
+                (self._images / f"{name}{suffix}").unlink(missing_ok=True)
+        self._append(name, image, fetched, hashlib.sha256(data).hexdigest())
+        self._fetched[name] = fetched
+
+    def add_labels(self, name: str, text: str) -> None:
+        self._put(self._labels / f"{name}.txt", text.encode())
+
+    def forget_labels(self, name: str) -> None:
+        """Labels without their image are no part of a set."""
+        (self._labels / f"{name}.txt").unlink(missing_ok=True)
+
+    def describe(self, classes: Mapping[int, str]) -> None:
+        """data.yaml, without `path`: `yolo` then takes its own folder. Trainers count classes from
+        0 without gaps, so an id that no class has gets a name that says so."""
+        names = {number: classes.get(number, f"unused-{number}") for number in _up_to(classes)}
+        known = {"train": "images", "val": "images", "names": names}
+        text = yaml.safe_dump(known, sort_keys=False, allow_unicode=True)
+        note = "# Label Studio exports no split: train and val are the same images here.\n"
+        self._put(self._folder / "data.yaml", f"{note}{text}".encode())
+
+    def write_report(self, report: str) -> None:
+        self._put(self._folder / "report.json", report.encode())
+
+    def _read_list(self) -> None:
+        with suppress(FileNotFoundError):
+            for line in (self._folder / LIST_OF_FETCHED).read_bytes().splitlines():
+                with suppress(ValueError, KeyError, TypeError):  # half a line of a killed run
+                    known = json.loads(line)
+                    self._fetched[known["name"]] = Fetched(
+                        str(known["file"]), known["address_sha256"], int(known["bytes"])
+                    )
+
+    def _append(self, name: str, image: TaskImage, fetched: Fetched, sha256: str) -> None:
+        """Begins with a line's end, in case a killed run left half a line."""
+        entry = {
+            "name": name,
+            "file": fetched.file,
+            "bytes": fetched.size,
+            "sha256": sha256,
+            "task": image.task,
+            "address": hide_secrets(image.address),
+            "address_sha256": fetched.address_sha256,
+        }
+        try:
+            with (self._folder / LIST_OF_FETCHED).open("ab") as file:
+                file.write(f"\n{json.dumps(entry, ensure_ascii=False)}\n".encode())
+        except OSError as error:
+            raise _unwritable(self._folder, error) from error
+
+    def _put(self, path: Path, data: bytes) -> None:
+        try:
+            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=PART)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(name).chmod(0o644)
+                Path(name).replace(path)
+            finally:
+                Path(name).unlink(missing_ok=True)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+
+def name_apart(files: Sequence[LabelFile]) -> Sequence[str]:
+    """Their stems, told apart where some file systems would take two for one."""
+    taken: set[str] = set()
+    names = []
+    for file in files:
+        stem = _shorten(file.stem)
+        name, number = stem, 1
+        while (key := unicodedata.normalize("NFC", name).casefold()) in taken:
+            number += 1
+            name = f"{stem}-{number}"
+        taken.add(key)
+        names.append(name)
+    return names
+
+
+def _shorten(stem: str) -> str:
+    return stem.encode()[:LONGEST_NAME_BYTES].decode(errors="ignore")
+
+
+def _digest(address: str) -> str:
+    return hashlib.sha256(address.encode()).hexdigest()
+
+
+def _up_to(classes: Mapping[int, str]) -> range:
+    return range(max(classes, default=-1) + 1)
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
+    return UserError(f"cannot write {path}: {error.strerror or error}")

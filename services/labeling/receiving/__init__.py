@@ -1,0 +1,1 @@
+"""Annotations in: read, interpreted, recorded, compared, erased."""

@@ -1,0 +1,207 @@
+"""All labeling tasks of a project gone through from time to time: which were deleted there, which
+we do not know of, which are of erased images, and what else a person should know. Deleting one
+changes no task's time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import islice
+
+from pipeline import keys
+from pipeline.annotations import CLASSES
+from pipeline.errors import TransientError
+from pipeline.labels.interface import compare_interface
+from pipeline.logs import get_logger
+from services.labeling.context import LabelingContext
+from services.labeling.receiving.erasing import delete_erased, delete_tasks_of
+from services.labeling.receiving.recording import record_deletions, record_task
+from services.labeling.sending.composing import find_lacking
+from services.labeling.studio.connection import Connected
+
+AT_ONCE = 250
+SHOWN = 5
+KNOWN_FOR = 3  # intervals between comparisons
+
+log = get_logger(__name__)
+
+
+def compare_when_due(context: LabelingContext, connected: Connected, ends_at: float) -> bool:
+    """Whether a comparison came to its end. One that has no time left goes on in the next run.
+
+    What was erased here since is deleted over there first: that is always due.
+    """
+    delete_erased(context, connected, ends_at)
+    progress = context.progress
+    if progress.comparison is None or progress.comparison.connected is not connected:
+        if not _is_due(context, connected):
+            return False
+        progress.comparison = Comparison(context, connected)
+    try:
+        finished = progress.comparison.advance(ends_at)
+    except TransientError:
+        progress.comparison = None  # it is cut off, and begins again
+        raise
+    if finished:
+        progress.comparison = None
+    return finished
+
+
+def compare_before_sending(context: LabelingContext, connected: Connected, ends_at: float) -> bool:
+    """Whether we know what is over there, since a comparison was made not too long ago, or is now.
+
+    The catalog may be new, rebuilt, or from a backup: then much was sent that it knows nothing of.
+    """
+    if not _is_due(context, connected, KNOWN_FOR):
+        return True
+    return compare_when_due(context, connected, ends_at)
+
+
+def _is_due(context: LabelingContext, connected: Connected, intervals: int = 1) -> bool:
+    row = context.catalog.labeling_projects.get(connected.key)
+    if row is None or row.compared_at is None:
+        return True
+    every = timedelta(seconds=context.settings.compare_every_s)
+    return context.clock() - row.compared_at >= intervals * every
+
+
+@dataclass
+class _Seen:
+    """`several`: images with more than one labeling task; `erased`: tasks of erased images that
+    are not ours to delete."""
+
+    tasks: set[int] = field(default_factory=set)
+    first: dict[str, int] = field(default_factory=dict)
+    several: dict[str, list[int]] = field(default_factory=dict)
+    erased: list[int] = field(default_factory=list)
+    foreign: int = 0
+
+    def add(self, task: int, image: str | None) -> None:
+        self.tasks.add(task)
+        if image is None or not keys.is_image_id(image):
+            self.foreign += 1
+        elif image in self.first and self.first[image] != task:
+            self.several.setdefault(image, [self.first[image]]).append(task)
+        else:
+            self.first[image] = task
+
+
+class Comparison:
+    """One going through, in as many steps as it takes."""
+
+    def __init__(self, context: LabelingContext, connected: Connected) -> None:
+        self.connected = connected
+        self._context = context
+        self._project = connected.key
+        self._seen = _Seen()
+        self._steps = self._go()
+
+    def advance(self, ends_at: float) -> bool:
+        """Whether it is at its end. At least one step is taken."""
+        return all(time.monotonic() <= ends_at for _ in self._steps)
+
+    def _go(self) -> Iterator[None]:
+        """Pauses after every step, each of which is short."""
+        # What we sent is read first: what is sent later cannot be missed over there.
+        catalog = self._context.catalog
+        sent = dict(catalog.labeling.sent_ids(self._project))
+        known = sent | dict(catalog.annotations.tasks(self._project))
+        for task, image in self.connected.studio.list_task_ids(self.connected.project.id):
+            self._seen.add(task, image)
+            if len(self._seen.tasks) % AT_ONCE == 0:
+                yield
+        missing = {task: image for task, image in known.items() if task not in self._seen.tasks}
+        for some in _in_parts(missing):
+            self._end(self._find_gone(some))
+            yield
+        first = self._seen.first
+        unknown = {task: image for image, task in first.items() if task not in sent}
+        for some in _in_parts(unknown):
+            yield from self._adopt(some)
+        self._note()
+        self._context.catalog.labeling_projects.compared(self._project, self._context.clock())
+
+    def _find_gone(self, missing: Mapping[int, str]) -> Sequence[int]:
+        """Those that were not listed, and that are not found by their image either: a page is
+        shifted when a task on an earlier one is deleted meanwhile."""
+        images = list(missing.values())
+        found = self.connected.studio.find_tasks(self.connected.project.id, images)
+        there = {number for numbers in found.values() for number in numbers}
+        return [task for task in missing if task not in there]
+
+    def _end(self, gone: Sequence[int]) -> None:
+        """The annotations first: their end is found again as long as their task is not marked."""
+        catalog, now = self._context.catalog, self._context.clock()
+        for task in gone:
+            record_deletions(self._context, catalog.annotations.of_task(self._project, task), now)
+        if gone:
+            catalog.labeling.mark_gone(self._project, gone, now)
+            log.warning("labeling tasks were deleted in Label Studio", tasks=len(gone))
+
+    def _adopt(self, unknown: Mapping[int, str]) -> Iterator[None]:
+        """Tasks of our images that we have no row for, with what people said there already."""
+        known = self._context.catalog.labeling.by_task(self._project, list(unknown))
+        for task, image in unknown.items():
+            if task in known:
+                continue
+            if self._context.store.exists(keys.tombstone(image)):
+                self._seen.erased += delete_tasks_of(self.connected, [image]).foreign
+            else:
+                self._adopt_one(task, image)
+            yield
+
+    def _adopt_one(self, task: int, image: str) -> None:
+        if not self._is_known(image):
+            self._seen.foreign += 1  # somebody's, however its image is named
+            return
+        about = (image, keys.source_of(image), keys.day_of(image))
+        adopted = self._context.catalog.labeling.adopt(
+            self._project, *about, task, self._context.clock()
+        )
+        if not adopted:
+            return  # another task of that image is its row's
+        log.info("labeling task found", image=image, task=task)
+        if (current := self.connected.studio.get_task(task)) is not None:
+            record_task(self._context, self._project, current)
+
+    def _is_known(self, image: str) -> bool:
+        catalog, store = self._context.catalog, self._context.store
+        if catalog.images.get(image) is not None:
+            return True
+        return any(store.exists(key) for key in keys.every_object(image))
+
+    def _note(self) -> None:
+        connected = self.connected
+        interface = connected.studio.get_project(connected.project.id).interface
+        edited = dict.fromkeys([*find_lacking(interface), *compare_interface(interface, CLASSES)])
+        notes = [*connected.problems, *edited, *self._describe()]
+        self._context.catalog.labeling_projects.note(self._project, notes)
+        log.info("compared with Label Studio", tasks=len(self._seen.tasks), notes=len(notes))
+
+    def _describe(self) -> Iterator[str]:
+        if self._seen.foreign:
+            yield f"{self._seen.foreign} labeling tasks were not made by Traboule: passed over"
+        if erased := self._seen.erased:
+            shown = ", ".join(map(str, erased[:SHOWN]))
+            yield (
+                f"{len(erased)} labeling tasks of erased images were not made by Traboule, "
+                f"delete them there: {shown}"
+            )
+        if several := self._seen.several:
+            tasks_shown = [
+                f"{image} ({', '.join(map(str, tasks))})"
+                for image, tasks in islice(several.items(), SHOWN)
+            ]
+            more = f" and {len(several) - SHOWN} more" if len(several) > SHOWN else ""
+            yield (
+                f"{len(several)} images have several labeling tasks, which all count: "
+                f"{'; '.join(tasks_shown)}{more}"
+            )
+
+
+def _in_parts(tasks: Mapping[int, str]) -> Iterator[dict[int, str]]:
+    items = iter(tasks.items())
+    while part := dict(islice(items, AT_ONCE)):
+        yield part

@@ -1,0 +1,1 @@
+"""Images out: which, when, with which predictions."""

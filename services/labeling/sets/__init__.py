@@ -1,0 +1,1 @@
+"""Annotations as files: export, import, the choice between several."""

@@ -1,0 +1,1 @@
+"""Label Studio as the rest of labeling sees it: the protocol, its access, its connection."""

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.errors import UserError
+from services.labeling.fetching.folder import FetchedSet, name_apart
+from services.labeling.fetching.label_files import LabelFile
+from services.labeling.fetching.task_images import TaskImage
+
+IMAGE = TaskImage(7, "http://cam/a.jpg?X-Amz-Signature=sesame", True)
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_image_that_was_added_is_held_by_the_next_run_too(tmp_path: Path) -> None:
+    first = FetchedSet(tmp_path)
+    assert not first.holds("a", IMAGE)
+    first.add("a", IMAGE, b"pixels", "JPEG")
+    assert first.holds("a", IMAGE) and FetchedSet(tmp_path).holds("a", IMAGE)
+    assert (tmp_path / "images/a.jpg").read_bytes() == b"pixels"
+
+
+def test_image_that_was_cut_changed_or_moved_is_not_held(tmp_path: Path) -> None:
+    made = FetchedSet(tmp_path)
+    made.add("a", IMAGE, b"pixels", "JPEG")
+    assert not made.holds("a", TaskImage(7, "http://cam/b.jpg", True))
+    (tmp_path / "images/a.jpg").write_bytes(b"pix")
+    assert not made.holds("a", IMAGE)
+    (tmp_path / "images/a.jpg").unlink()
+    assert not made.holds("a", IMAGE)
+
+
+def test_image_in_another_format_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    made = FetchedSet(tmp_path)
+    made.add("a", IMAGE, b"pixels", "JPEG")
+    made.add("a", IMAGE, b"more pixels", "PNG")
+    assert files_below(tmp_path / "images") == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    "torn", [b'{"name": "b", "fi', b"\xff\xfe\x00", b"[]", b"7", b'{"name": 1}', b"null\n"]
+)
+def test_torn_line_of_a_killed_run_costs_one_image_at_most(tmp_path: Path, torn: bytes) -> None:
+    FetchedSet(tmp_path).add("a", IMAGE, b"pixels", "JPEG")
+    with (tmp_path / "fetched.jsonl").open("ab") as file:
+        file.write(torn)
+    made = FetchedSet(tmp_path)
+    made.add("c", IMAGE, b"pixels", "JPEG")
+    again = FetchedSet(tmp_path)
+    assert again.holds("a", IMAGE) and again.holds("c", IMAGE) and not again.holds("b", IMAGE)
+
+
+def test_half_written_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / ".fetching-abc").write_bytes(b"half")
+    FetchedSet(tmp_path)
+    assert files_below(tmp_path) == []
+
+
+def test_list_tells_where_an_image_is_from_without_secrets(tmp_path: Path) -> None:
+    FetchedSet(tmp_path).add("a", IMAGE, b"pixels", "JPEG")
+    text = (tmp_path / "fetched.jsonl").read_text()
+    assert "sesame" not in text
+    known = json.loads(text)
+    assert (known["task"], known["bytes"], known["file"]) == (7, 6, "a.jpg")
+    assert known["address"] == "http://cam/a.jpg?X-Amz-Signature=***"
+
+
+def test_list_that_names_a_file_elsewhere_is_not_believed(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/images").mkdir()
+    (tmp_path / "x.jpg").write_bytes(b"pixels")
+    FetchedSet(tmp_path / "out").add("a", IMAGE, b"pixels", "JPEG")
+    listed = tmp_path / "out/fetched.jsonl"
+    listed.write_text(listed.read_text().replace('"a.jpg"', '"../../x.jpg"'))
+    assert not FetchedSet(tmp_path / "out").holds("a", IMAGE)
+
+
+def test_classes_are_described_without_gaps(tmp_path: Path) -> None:
+    FetchedSet(tmp_path).describe({5: "bus", 0: "грузовик", 1: "ca: r"})
+    known = yaml.safe_load((tmp_path / "data.yaml").read_text())
+    names = {0: "грузовик", 1: "ca: r", 2: "unused-2", 3: "unused-3", 4: "unused-4", 5: "bus"}
+    assert known == {"train": "images", "val": "images", "names": names}
+
+
+def test_labels_can_be_taken_back(tmp_path: Path) -> None:
+    made = FetchedSet(tmp_path)
+    made.add_labels("a", "0 0.5 0.5 0.2 0.2\n")
+    assert (tmp_path / "labels/a.txt").read_text() == "0 0.5 0.5 0.2 0.2\n"
+    made.forget_labels("a")
+    made.forget_labels("a")
+    assert files_below(tmp_path) == []
+
+
+def test_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write"):
+        FetchedSet(tmp_path / "file")
+
+
+def test_full_disk_is_said_and_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = FetchedSet(tmp_path)
+
+    def refuse(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(UserError, match="No space left"):
+        made.add("a", IMAGE, b"pixels", "JPEG")
+    assert files_below(tmp_path) == []
+    assert not made.holds("a", IMAGE)
+
+
+def names_of(*stems: str) -> list[str]:
+    return list(name_apart([LabelFile(stem, f"{stem}.txt", b"") for stem in stems]))
+
+
+def test_names_that_some_file_systems_take_for_one_are_told_apart() -> None:
+    assert names_of("a", "b") == ["a", "b"]
+    assert names_of("Car", "car", "CAR", "car-2") == ["Car", "car-2", "CAR-3", "car-2-2"]
+    assert names_of("früh", "fru\u0308h") == ["früh", "fru\u0308h-2"]
+
+
+def test_long_names_leave_room_for_their_endings() -> None:
+    for stem in ("x" * 400, "ü" * 251):
+        (first, second) = names_of(stem, stem)
+        assert first != second
+        assert max(len(f"{name}.webp".encode()) for name in (first, second)) <= 255
