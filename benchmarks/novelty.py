@@ -23,11 +23,11 @@ from pipeline.decoding import (
     measure_conditions,
     read_header,
     reduced_grey,
-    thumbnail,
 )
 from pipeline.hashing import distance, perceptual_hash
 from pipeline.looks import Look
 from pipeline.novelty import find_near_duplicate
+from pipeline.thumbnails import thumbnail
 from services.simulation.drawing import draw
 from services.simulation.geometry import build_camera
 from services.simulation.scene import PAINTS, TRAFFIC, Item, Scene, build_scene

@@ -13,13 +13,13 @@ from pipeline.decoding import (
     measure_conditions,
     read_header,
     reduced_grey,
-    thumbnail,
 )
 from pipeline.errors import UnreadableImage
 from pipeline.hashing import perceptual_hash, sha256_of
 from pipeline.looks import Look, read_look
 from pipeline.novelty import find_near_duplicate
 from pipeline.records import Camera, Outcome, Thumbnail
+from pipeline.thumbnails import thumbnail
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A bounded look at untrusted bytes with Pillow: the header first, then one reduced grey decode.
 
-The reduced picture serves the perceptual hash, the thumbnail and the conditions alike.
+The reduced picture serves the perceptual hash, the thumbnail and the conditions alike. Imports
+Pillow and no NumPy: labeling looks at bytes too.
 """
 
 from __future__ import annotations
@@ -9,19 +10,16 @@ import warnings
 from dataclasses import dataclass
 from io import BytesIO
 
-import numpy as np
-import numpy.typing as npt
 from PIL import ExifTags, Image, ImageFile, ImageStat
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from pipeline.errors import UnreadableImage
-from pipeline.records import Conditions, Outcome, Thumbnail
+from pipeline.records import Conditions, Outcome
 
 # Smaller than this, and the reduced decode's perceptual hash leaves imagehash's by 4 bits.
 REDUCED_SIZE = (240, 135)
-THUMBNAIL_SIDE = 96
 TAIL_BYTES = 4096  # cameras append a few bytes to their JPEGs
 MAX_SCANS = 64  # a progressive JPEG has about 10; each costs a pass over all its pixels
 
@@ -126,20 +124,6 @@ def _to_grey(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16 bits, which convert() would clip
         return image.convert("I").point(lambda level: level * (1 / 256)).convert("L")
     return image.convert("L")
-
-
-def thumbnail(grey: Image.Image) -> Thumbnail:
-    """Area-averaged to a longest side of 96 pixels, its aspect kept."""
-    scale = min(1.0, THUMBNAIL_SIDE / max(grey.size))
-    width, height = (max(1, round(side * scale)) for side in grey.size)
-    small = grey.resize((width, height), Image.Resampling.BOX)
-    return Thumbnail(width=width, height=height, pixels=small.tobytes())
-
-
-def thumbnail_array(thumbnail: Thumbnail) -> npt.NDArray[np.uint8]:
-    """Its pixels, height x width."""
-    pixels = np.frombuffer(thumbnail.pixels, np.uint8)
-    return pixels.reshape(thumbnail.height, thumbnail.width)
 
 
 def measure_conditions(grey: Image.Image) -> Conditions:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.decoding import thumbnail_array
 from pipeline.hashing import distance
 from pipeline.looks import Look, Region
 from pipeline.records import Thumbnail
+from pipeline.thumbnails import thumbnail_array
 
 # Calibrated by benchmarks/novelty.py.
 LOW_CONTRAST = 20.0  # standard deviation of the greys; above, noise moves a hash by 2 bits at most

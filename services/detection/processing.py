@@ -18,7 +18,6 @@ from pipeline import keys
 from pipeline.broker import Publish
 from pipeline.catalog import Catalog
 from pipeline.catalog.images import Found
-from pipeline.decoding import thumbnail_array
 from pipeline.errors import (
     CorruptModel,
     DeadlineMissed,
@@ -34,6 +33,7 @@ from pipeline.messages import ImageDetected
 from pipeline.novelty import find_shown
 from pipeline.records import FACE, VEHICLES, BoundingBox, Detection, Detections, Policy, Provenance
 from pipeline.storage import ObjectStore, StoredObject, put_json
+from pipeline.thumbnails import thumbnail_array
 from services.detection.anonymisation import Anonymised, anonymise
 from services.detection.detector import DecodedImage, Detector
 from services.detection.pixels import Pixels, decode_pixels, encode_jpeg, shrink_grey

@@ -14,8 +14,6 @@ from pipeline.decoding import (
     measure_conditions,
     read_header,
     reduced_grey,
-    thumbnail,
-    thumbnail_array,
 )
 from pipeline.errors import UnreadableImage
 from pipeline.records import Outcome
@@ -200,17 +198,6 @@ def test_every_mode_of_png_becomes_grey(mode: str) -> None:
 def test_cmyk_jpeg_becomes_grey() -> None:
     data = encode(draw().convert("CMYK"))
     assert reduced_grey(data, read_header(data, LIMITS)).mode == "L"
-
-
-def test_thumbnail_averages_areas_and_keeps_the_aspect() -> None:
-    image = Image.new("L", (240, 135))
-    image.paste(255, (0, 0, 120, 135))
-    small = thumbnail(image)
-    pixels = thumbnail_array(small)
-    assert (small.width, small.height, pixels.shape) == (96, 54, (54, 96))
-    assert pixels[:, :48].min() == 255
-    assert pixels[:, 48:].max() == 0
-    assert thumbnail(Image.new("L", (64, 64))).width == 64
 
 
 def test_conditions_are_the_mean_and_the_spread_of_the_greys() -> None:

@@ -15,13 +15,12 @@ from pipeline.decoding import (
     measure_conditions,
     read_header,
     reduced_grey,
-    thumbnail,
-    thumbnail_array,
 )
 from pipeline.hashing import perceptual_hash
 from pipeline.looks import Look
 from pipeline.novelty import find_near_duplicate
 from pipeline.records import Thumbnail
+from pipeline.thumbnails import thumbnail, thumbnail_array
 from services.simulation.drawing import draw
 from services.simulation.geometry import build_camera
 from services.simulation.scene import Item, Scene, build_scene

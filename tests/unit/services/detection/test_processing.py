@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from pipeline import keys
-from pipeline.decoding import thumbnail_array
 from pipeline.errors import CorruptModel, ModelUnavailable, StorageError, UserError
 from pipeline.records import (
     BoundingBox,
@@ -21,6 +20,7 @@ from pipeline.records import (
     Policy,
     Provenance,
 )
+from pipeline.thumbnails import thumbnail_array
 from services.detection.detector import DecodedImage, Detector
 from services.detection.haar import HaarCascade
 from services.detection.pixels import decode_pixels, shrink_grey
