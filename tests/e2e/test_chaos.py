@@ -50,6 +50,12 @@ LANES: dict[str, tuple[Fault, ...]] = {
 LANE_OF = {fault.name: lane for lane, faults in LANES.items() for fault in faults}
 
 
+@pytest.fixture(autouse=True)
+def engines() -> None:
+    """In place of the one that disposes every engine at a test's end: lanes are at work then, and
+    a connection in their hands would go back to a pool that nobody closes."""
+
+
 @pytest.fixture(scope="module")
 def lanes(request: pytest.FixtureRequest, images: None) -> Iterator[dict[str, Lane]]:
     """All lanes at work, on the faults that were asked for."""
