@@ -33,6 +33,7 @@ import requests
 from benchmarks.labeling_setup import BOXES, Row, at_least, make_images, report
 from benchmarks.labeling_zips import Labelled, read_ours, read_theirs
 from services.labeling.api import make_api, serving
+from services.labeling.studio.wire import number_of
 from services.labeling.webhook import Doorbell
 from tests.label_studio import StudioServer, start_label_studio
 from traboule.bars import progress_bar, telling
@@ -92,7 +93,7 @@ def prepare(workspace: Workspace, server: StudioServer, images: int, access: str
     with telling("pushing"):
         labels(workspace.data, "push", "--all")
     [known] = workspace.catalog.labeling_projects.all()
-    project = int(known.project.rpartition("#")[2])
+    project = number_of(known.project)
     accept_all(server, project)
     return project
 

@@ -78,8 +78,8 @@ class Process:
         while True:
             tasks.follow_changes(self._context, FollowChanges())
             self._check()
-            reading = self._context.progress.reading
-            if reading is not None and reading.begun_at is None:
+            cursor = self._context.progress.cursor
+            if cursor is not None and cursor.begun_at is None:
                 return
 
     def compare(self) -> None:
@@ -94,7 +94,7 @@ class Process:
     def settle(self) -> None:
         """Until what was changed last cannot turn up late any more, as a service does by itself."""
         end = time.monotonic() + SETTLED_WITHIN_S
-        while not ((reading := self._context.progress.reading) and reading.settled):
+        while not ((cursor := self._context.progress.cursor) and cursor.settled):
             if time.monotonic() > end:
                 raise TimeoutError("changes do not come to an end")
             self.follow()

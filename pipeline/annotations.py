@@ -41,6 +41,10 @@ class ShapeKind(StrEnum):
     BRUSH = "brush"
 
 
+# What an object detector can be trained on.
+OUTLINED = frozenset({ShapeKind.BOX, ShapeKind.ROTATED_BOX, ShapeKind.POLYGON})
+
+
 class Shape(Record):
     """What a person drew, in pixels of the stored image, clipped to it unless it is rotated."""
 
@@ -58,8 +62,9 @@ class Shape(Record):
 
 
 class Origin(Record):
-    """Where an annotation was made. `project`: address of the server and number of the project;
-    `annotation`: its number there, or for an imported file whatever tells it from others."""
+    """Where an annotation was made. `project`: the server's address, and the project's number and
+    time of making; `annotation`: its number there, or for an imported file whatever tells it from
+    others."""
 
     project: str
     task: int | None = None

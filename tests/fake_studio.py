@@ -32,6 +32,7 @@ from services.labeling.studio.protocol import (
     StudioProject,
     StudioTask,
 )
+from services.labeling.studio.wire import name_project
 
 
 @dataclass
@@ -65,7 +66,11 @@ class FakeStudio:
         self.backends: dict[int, tuple[str, str, tuple[str, str]]] = {}
         self._clock = clock or (lambda: datetime.now(UTC))
         self._last = datetime.min.replace(tzinfo=UTC)
-        self._numbers = count(1)
+        # One row of numbers each, as a real one has.
+        self._project_numbers = count(1)
+        self._task_numbers = count(1)
+        self._annotation_numbers = count(1)
+        self._prediction_numbers = count(1)
 
     # What the service asks: the protocol Studio.
 
@@ -88,8 +93,9 @@ class FakeStudio:
         self._asked("create_project")
         if len(title) < 3:
             raise StudioRefused("title: Ensure this field has at least 3 characters.")
-        number = next(self._numbers)
-        made = StudioProject(number, f"{self.url}#{number}", title, interface, self._now())
+        number = next(self._project_numbers)
+        now = self._now()
+        made = StudioProject(number, name_project(self.url, number, now), title, interface, now)
         self.projects[number] = made
         return made
 
@@ -143,15 +149,16 @@ class FakeStudio:
         self, project_id: int, since: datetime | None, after: int = 0
     ) -> Iterator[StudioTask]:
         self._asked("list_changed")
-        changed = [
+        place = None if since is None else (since, after)
+        while changed := [
             task
             for task in self._tasks_of(project_id)
-            if since is None or (task.updated_at, task.id) > (since, after)
-        ]
-        for task in sorted(changed, key=lambda task: (task.updated_at, task.id)):
+            if place is None or (task.updated_at, task.id) > place
+        ]:
             self._check()
-            if task.id in self.tasks:
-                yield _copy(task)
+            task = min(changed, key=lambda task: (task.updated_at, task.id))
+            place = (task.updated_at, task.id)
+            yield _copy(task)
 
     def list_task_ids(self, project_id: int) -> Iterator[tuple[int, str | None]]:
         self._asked("list_task_ids")
@@ -202,14 +209,28 @@ class FakeStudio:
     def annotate(self, task_id: int, result: Sequence[Mapping[str, Any]], **fields: Any) -> int:
         """A new annotation's number. `fields`: was_cancelled, ground_truth, completed_by, …;
         nothing is checked."""
-        task = self.tasks[task_id]
-        now = task.updated_at = self._now()
-        return self._annotate(task, {"result": list(result), **fields}, now)
+        return self.begin_annotation(task_id, result, **fields)()
+
+    def begin_annotation(
+        self, task_id: int, result: Sequence[Mapping[str, Any]], **fields: Any
+    ) -> Callable[[], int]:
+        """annotate(), whose times are of now, and which nobody sees until what is returned is
+        called: a transaction that takes its time."""
+        task, now = self.tasks[task_id], self._now()
+
+        def commit() -> int:
+            task.updated_at = max(task.updated_at, now)
+            number = self._annotate(task, {"result": list(result), **fields}, now)
+            _keep_one_truth(task, number)
+            return number
+
+        return commit
 
     def change_annotation(self, annotation_id: int, **fields: Any) -> None:
         task = self._task_of(annotation_id)
         now = task.updated_at = self._now()
         task.annotations[annotation_id].update(copy.deepcopy(fields), updated_at=_text(now))
+        _keep_one_truth(task, annotation_id)
 
     def delete_annotation(self, annotation_id: int) -> None:
         task = self._task_of(annotation_id)
@@ -217,7 +238,12 @@ class FakeStudio:
         task.updated_at = self._now()
 
     def act(self, project_id: int, action: str, task_ids: Sequence[int]) -> None:
-        """The data manager's `delete_tasks_annotations`: those that had any get one time."""
+        """The data manager's `delete_tasks`, and `delete_tasks_annotations`: those that had any get
+        one time."""
+        if action == "delete_tasks":
+            for task_id in task_ids:
+                self.delete_task(task_id)
+            return
         assert action == "delete_tasks_annotations"
         now = self._now()
         for task in [self.tasks[task_id] for task_id in task_ids]:
@@ -227,6 +253,9 @@ class FakeStudio:
 
     def delete_task(self, task_id: int) -> None:
         del self.tasks[task_id]
+
+    def rename_project(self, project_id: int, title: str) -> None:
+        self.projects[project_id] = replace(self.projects[project_id], title=title)
 
     def delete_project(self, project_id: int) -> None:
         del self.projects[project_id]
@@ -270,7 +299,7 @@ class FakeStudio:
     def _import(self, project_id: int, new: NewStudioTask) -> int:
         # Through JSON, as over the wire: what cannot be sent fails here as well.
         data = json.loads(json.dumps(dict(new.data)))
-        task = _Task(next(self._numbers), project_id, data, self._now())
+        task = _Task(next(self._task_numbers), project_id, data, self._now())
         self.tasks[task.id] = task
         task.predictions += [self._describe(one, task.id) for one in new.predictions]
         for annotation in new.annotations:
@@ -280,10 +309,10 @@ class FakeStudio:
     def _describe(self, prediction: StudioPrediction, task_id: int) -> dict[str, Any]:
         shown = {"model_version": prediction.model_version, "score": prediction.score}
         made = {**shown, "result": list(prediction.result), "task": task_id}
-        return {"id": next(self._numbers), **json.loads(json.dumps(made))}
+        return {"id": next(self._prediction_numbers), **json.loads(json.dumps(made))}
 
     def _annotate(self, task: _Task, fields: Mapping[str, Any], now: datetime) -> int:
-        number = next(self._numbers)
+        number = next(self._annotation_numbers)
         task.annotations[number] = {
             "id": number,
             "created_username": " annotator@example.com, 1",
@@ -299,6 +328,13 @@ class FakeStudio:
             **json.loads(json.dumps(dict(fields))),
         }
         return number
+
+
+def _keep_one_truth(task: _Task, saved: int) -> None:
+    """A star takes the others' away, whose time stays as it was."""
+    if task.annotations[saved]["ground_truth"]:
+        for number, other in task.annotations.items():
+            other["ground_truth"] = number == saved
 
 
 def _copy(task: _Task) -> StudioTask:

@@ -77,7 +77,7 @@ def paint(*labels: str, format: str = "PNG") -> bytes:
 
 @dataclass
 class RunningBackend:
-    """Those named in `missing` have no model file."""
+    """Those named in `missing` have no model file. `before_giving`: as detectors are asked for."""
 
     settings: BackendSettings
     detectors: dict[str, Painted] = field(
@@ -88,8 +88,10 @@ class RunningBackend:
     )
     missing: set[str] = field(default_factory=set)
     url: str = ""
+    before_giving: Callable[[], object] = lambda: None
 
     def give(self, names: Sequence[str]) -> Sequence[Detector]:
+        self.before_giving()
         for name in names:
             if name in self.missing:
                 raise ModelUnavailable(f"the model {name} is missing: run `traboule models pull`")

@@ -120,6 +120,7 @@ class RoundTrip:
             catalog=replace(
                 catalog,
                 labeling=mortal(catalog.labeling),
+                labeling_claims=mortal(catalog.labeling_claims),
                 labeling_projects=projects,
                 annotations=mortal(catalog.annotations),
             ),

@@ -9,10 +9,10 @@ from traboule.workspace import has_addresses
 
 CLI = "docker compose run --rm cli"
 LABELS = "docker compose run --rm labels"  # with labeling's rights
-STAGES = "scheduler capture detection maintenance"
+STAGES = "scheduler capture detection labeling maintenance"
 _ASKING = "cameras|images|drops|sheet|labels|status|doctor|summary"
 _REBUILD = re.compile(r"(?<![\w/])traboule (?=rebuild-catalog\b)")
-_LABELING = re.compile(r"(?<![\w/])traboule (?=labels (?:connect|import)\b)")
+_LABELING = re.compile(r"(?<![\w/])traboule (?=labels (?:connect|import|pull)\b)")
 _COMMAND = re.compile(rf"(?<![\w/])traboule (?=(?:{_ASKING})\b)")
 
 

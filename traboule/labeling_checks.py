@@ -2,34 +2,61 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 
-from pipeline.catalog import open_catalog
+from pipeline.catalog.catalog import assemble
+from pipeline.catalog.engine import Transactions, make_engine
+from pipeline.catalog.integrity import is_there
+from pipeline.catalog.tables import LabelingProjectRow
 from pipeline.errors import PipelineError
 from services.labeling.studio.access import check_access, read_token
 from services.labeling.tasks import INSTALL_SDK
 from traboule.advice import fit
 from traboule.check import Check, Patient
-from traboule.labels.connection import KnownStudio, find_known, place_of
+from traboule.labels.connection import LOOPBACK, KnownStudio, find_known, place_of
+from traboule.labels.erased import WHAT_TO_DO, find_left
 from traboule.labels.image_service import LOCK, is_held
 from traboule.labels.projects import find_row
 
 NAME = "Label Studio"
 LOGS = "docker compose logs labeling"
+ASKED_WITHIN_S = 2.0
+MAX_BYTES = 10_000
 
 
 def check_labeling(patient: Patient) -> Sequence[Check]:
-    """Nothing to say where none is connected."""
-    if patient.folder is None:
-        return _check_catalog(patient)
+    """Nothing to say where none is connected, and none was."""
+    known = [] if patient.folder is None else _check_known(patient.folder)
+    return [*known, *_check_catalog(patient)]
+
+
+def _check_catalog(patient: Patient) -> Sequence[Check]:
+    """Its schema is not brought up to date: a catalog of before labeling has nothing to say."""
+    url, folder = patient.settings.catalog_url, patient.folder
+    if not is_there(url):
+        return []
     try:
-        known = find_known(patient.folder)
+        with closing(assemble(Transactions(make_engine(url)))) as catalog:
+            project = [] if folder is not None else _check_row(find_row(catalog, None))
+            left = find_left(catalog, folder)
+    except PipelineError:
+        return []  # the catalog's own check says so
+    return [*project, *(Check("erased images", "warn", one.tell(), WHAT_TO_DO) for one in left)]
+
+
+def _check_known(folder: Path) -> Sequence[Check]:
+    try:
+        known = find_known(folder)
         if known is None:
             return []
-        return [_check_sdk(), _check_access(known), *_check_images(patient.folder, known)]
+        parts = _check_images(folder, known), _check_predictions(known)
+        return [_check_sdk(), _check_access(known), *chain(*parts)]
     except PipelineError as error:
         return [Check(NAME, "warn", str(error), "traboule labels connect URL --token-file FILE")]
 
@@ -64,12 +91,20 @@ def _check_images(folder: Path, known: KnownStudio) -> Sequence[Check]:
     return [Check("images", "warn", what, "traboule labels serve, or traboule run")]
 
 
-def _check_catalog(patient: Patient) -> Sequence[Check]:
-    try:
-        with closing(open_catalog(patient.settings.catalog_url)) as catalog:
-            row = find_row(catalog, None)
-    except PipelineError:
-        return []  # the catalog's own check says so
+def _check_predictions(known: KnownStudio) -> Sequence[Check]:
+    """Where they are given now: else its Label Studio is not at work either."""
+    if known.backend_port is None:
+        return []
+    connection = HTTPConnection(LOOPBACK, known.backend_port, timeout=ASKED_WITHIN_S)
+    with closing(connection), suppress(OSError, HTTPException, ValueError, AttributeError):
+        connection.request("GET", "/health")
+        problem = json.loads(connection.getresponse().read(MAX_BYTES)).get("problem")
+        if problem:
+            return [Check("predictions", "warn", str(problem), "traboule models pull")]
+    return []
+
+
+def _check_row(row: LabelingProjectRow | None) -> Sequence[Check]:
     if row is None:
         return []
     if row.reason:

@@ -20,19 +20,14 @@ CLOCK_MAY_DIFFER_S = 60
 # Distribution to module: what the command and every stage it embeds import.
 PACKAGES = {
     "alembic": "alembic",
-    "appdirs": "appdirs",
     "celery": "celery",
     "defusedxml": "defusedxml",
     "httpx": "httpx",
     "imagehash": "imagehash",
     "jinja2": "jinja2",
-    "jsf": "jsf",
-    "jsonschema": "jsonschema",
-    "lxml": "lxml",
     "numpy": "numpy",
     "onnxruntime": "onnxruntime",
     "opencv-python-headless": "cv2",
-    "pandas": "pandas",
     "pillow": "PIL",
     "platformdirs": "platformdirs",
     "pydantic": "pydantic",
@@ -46,7 +41,6 @@ PACKAGES = {
     "structlog": "structlog",
     "typer": "typer",
     "uvicorn": "uvicorn",
-    "xmljson": "xmljson",
 }
 # And what the servers of `docker compose` are reached with.
 COMPOSED_PACKAGES = {"minio": "minio", "psycopg": "psycopg", "redis": "redis"}

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, func, select, tuple_
 from sqlalchemy.orm import Session
 
-from pipeline.annotations import USABLE, Annotation, AnnotationStatus
+from pipeline.annotations import OUTLINED, USABLE, Annotation, AnnotationStatus
 from pipeline.catalog.engine import Transactions, change, insert_into
 from pipeline.catalog.tables import AnnotationRow
 
@@ -169,6 +169,8 @@ def _values(annotation: Annotation) -> dict[str, Any]:
         "author": annotation.author,
         "ground_truth": annotation.ground_truth,
         "updated_at": annotation.updated_at,
-        "labels": dict(Counter(shape.label for shape in annotation.shapes)),
+        "labels": dict(
+            Counter(shape.label for shape in annotation.shapes if shape.kind in OUTLINED)
+        ),
         "problems": list(annotation.problems),
     }

@@ -17,6 +17,7 @@ from pipeline.catalog.drops import Drops
 from pipeline.catalog.engine import Transactions, make_engine
 from pipeline.catalog.feeds import Feeds
 from pipeline.catalog.images import Images
+from pipeline.catalog.labeling.claims import LabelingClaims
 from pipeline.catalog.labeling.projects import LabelingProjects
 from pipeline.catalog.labeling.tasks import LabelingTasks
 from pipeline.catalog.slots import Slots
@@ -42,6 +43,7 @@ class Catalog:
     counters: Counters
     tombstones: Tombstones
     labeling: LabelingTasks
+    labeling_claims: LabelingClaims
     labeling_projects: LabelingProjects
     annotations: Annotations
 
@@ -84,6 +86,7 @@ def assemble(transactions: Transactions) -> Catalog:
         counters=Counters(transactions),
         tombstones=Tombstones(transactions),
         labeling=LabelingTasks(transactions),
+        labeling_claims=LabelingClaims(transactions),
         labeling_projects=LabelingProjects(transactions),
         annotations=Annotations(transactions),
     )

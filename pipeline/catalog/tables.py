@@ -200,7 +200,8 @@ class LabelingTaskRow(Table):
     claim_token: Mapped[str | None]
     claimed_until: Mapped[datetime | None]
     task_id: Mapped[int | None]
-    copied: Mapped[bool] = mapped_column(default=False)  # Label Studio holds a copy of the image
+    # Of a copy over there that no labeling task shows yet; empty where there may be one, or was.
+    copy_address: Mapped[str | None]
     updated_at: Mapped[datetime]
 
 
@@ -222,7 +223,7 @@ class AnnotationRow(Table):
     author: Mapped[str]
     ground_truth: Mapped[bool] = mapped_column(default=False)
     updated_at: Mapped[datetime]  # over there
-    labels: Mapped[dict[str, Any]]  # label to how many
+    labels: Mapped[dict[str, Any]]  # label to how many were outlined
     problems: Mapped[list[str]] = mapped_column(default=list)
 
 

@@ -8,7 +8,7 @@ axes have the same unit: turned in percent, a box on a picture that is not squar
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.annotations import Point
@@ -159,7 +159,10 @@ def polygon_area(points: Sequence[Point]) -> float:
 
 def _cut(points: list[Point], axis: int, limit: float, side: int) -> list[Point]:
     """`points` without what lies beyond `limit`; `side` is 1 to keep what is above it, else -1."""
-    is_inside: Callable[[Point], bool] = lambda point: (point[axis] - limit) * side >= 0  # noqa: E731
+
+    def is_inside(point: Point) -> bool:
+        return (point[axis] - limit) * side >= 0
+
     kept: list[Point] = []
     for before, point in zip([*points[-1:], *points[:-1]], points, strict=True):
         if is_inside(before) != is_inside(point):

@@ -15,16 +15,16 @@ from services.labeling.studio.connection import Connection
 
 if TYPE_CHECKING:
     from services.labeling.receiving.comparing import Comparison
-    from services.labeling.receiving.cursor import Reading
+    from services.labeling.receiving.cursor import ChangeCursor
 
 
 @dataclass
 class Progress:
-    """What this process remembers from one run to the next, and could do without. `reading`: how
+    """What this process remembers from one run to the next, and could do without. `cursor`: how
     far the changes were read; `shown_models`: by project, the version whose predictions are shown
     there."""
 
-    reading: Reading | None = None
+    cursor: ChangeCursor | None = None
     comparison: Comparison | None = None  # begun, and not at its end yet
     shown_models: dict[str, str] = field(default_factory=dict)
 

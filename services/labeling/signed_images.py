@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -97,12 +96,6 @@ class ImageServer:
         if etag in [tag.strip().removeprefix("W/") for tag in held.split(",")]:
             return Response(status_code=NOT_MODIFIED, headers=headers)
         return Response(data, media_type="image/jpeg", headers=headers)
-
-
-def make_app(server: ImageServer) -> Starlette:
-    app = Starlette(routes=server.routes())
-    app.router.redirect_slashes = False  # it would redirect to whatever name it was asked by
-    return app
 
 
 def make_secret(path: Path) -> None:

@@ -15,9 +15,11 @@ from services.labeling.receiving import comparing, following
 from services.labeling.sending import considering, pushing
 from services.labeling.settings import LabelingSettings
 from services.labeling.studio.connection import Connection
+from services.labeling.studio.deadlines import GRACE_S, ending_by
 from services.labeling.studio.failures import StudioRefused
 from services.labeling.studio.protocol import Studio
 
+SENDING, FOLLOWING = "sending", "following"  # kinds of work: one that fails stops no other
 INSTALL_SDK = "install it: pip install --no-deps --requirement labeling-sdk.txt"
 
 handlers: Handlers[LabelingContext] = Handlers()
@@ -36,7 +38,7 @@ def push_images(context: LabelingContext, message: PushImages) -> None:
 @handlers.on(PushTasks)
 def push_tasks(context: LabelingContext, message: PushTasks) -> None:
     ends_at = time.monotonic() + context.settings.run_s
-    with context.connection.session() as connected:
+    with context.connection.session(SENDING) as connected:
         if connected is not None:
             considering.catch_up(context, connected.key, ends_at)
             pushing.push_waiting(context, connected, ends_at)
@@ -45,7 +47,7 @@ def push_tasks(context: LabelingContext, message: PushTasks) -> None:
 @handlers.on(FollowChanges)
 def follow_changes(context: LabelingContext, message: FollowChanges) -> None:
     ends_at = time.monotonic() + context.settings.run_s
-    with context.connection.session() as connected:
+    with ending_by(ends_at + GRACE_S), context.connection.session(FOLLOWING) as connected:
         if connected is not None:
             following.follow(context, connected, ends_at)
             comparing.compare_when_due(context, connected, ends_at)

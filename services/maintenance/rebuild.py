@@ -16,6 +16,7 @@ from pipeline.annotations import Annotation
 from pipeline.cadence import first_due
 from pipeline.catalog import Catalog
 from pipeline.catalog.images import Found, NewImage
+from pipeline.catalog.labeling.tasks import Considered
 from pipeline.frames import mark_dropped, mark_stored
 from pipeline.looks import write_safe_look
 from pipeline.records import Camera, Detections, ImageState, Provenance, Tombstone
@@ -101,8 +102,8 @@ class _Filling:
             return
         self._catalog.annotations.record(annotation)
         if origin.task is not None:
-            about = image, keys.source_of(image), keys.day_of(image)
-            self._catalog.labeling.adopt(origin.project, *about, origin.task, self._now)
+            about = Considered(image, keys.source_of(image), keys.day_of(image))
+            self._catalog.labeling.adopt(origin.project, about, origin.task, self._now)
 
     def _begins(self, provenance: Provenance) -> bool:
         """Whether the pair of source and bytes is this image's, and has no row yet."""

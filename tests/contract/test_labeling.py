@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.catalog import Catalog
 from pipeline.catalog.images import Description, Found, NewImage
+from pipeline.catalog.labeling.claims import Claim
 from pipeline.catalog.labeling.tasks import Considered, TaskState
 from pipeline.catalog.tables import LabelingTaskRow
 
@@ -31,7 +32,7 @@ def wait(catalog: Catalog, *images: str, **others: object) -> None:
 def claim(
     catalog: Catalog, token: str = "t", limit: int = 100, quota: int | None = None
 ) -> list[str]:
-    return ids(catalog.labeling.claim(HERE, token, NOW, LATER, limit, quota))
+    return ids(catalog.labeling_claims.claim(HERE, Claim(token, NOW, LATER), limit, quota))
 
 
 def ids(rows: Sequence[LabelingTaskRow]) -> list[str]:
@@ -43,7 +44,7 @@ def send(catalog: Catalog, *images: str) -> None:
     wait(catalog, *images)
     assert claim(catalog) == list(images)
     tasks = {image: 11 + number for number, image in enumerate(images)}
-    assert catalog.labeling.mark_sent(HERE, "t", tasks, False, NOW) == len(images)
+    assert catalog.labeling_claims.mark_sent(HERE, "t", tasks, NOW) == len(images)
 
 
 def row_of(catalog: Catalog, image: str, project: str = HERE) -> LabelingTaskRow:
@@ -75,18 +76,18 @@ def test_lowest_rank_is_claimed_first_and_by_one_alone(catalog: Catalog) -> None
 
 def test_claims_of_a_project_leave_the_others_alone(catalog: Catalog) -> None:
     wait(catalog, "a-1")
-    assert catalog.labeling.claim(THERE, "t", NOW, LATER, 10) == []
+    assert catalog.labeling_claims.claim(THERE, Claim("t", NOW, LATER), 10) == []
 
 
 def test_what_is_sent_has_its_task_and_no_claim(catalog: Catalog) -> None:
     wait(catalog, "a-1", "a-2", "a-3")
     claim(catalog, "t", 2)
-    assert catalog.labeling.mark_sent(HERE, "t", {"a-1": 7, "a-2": 8, "a-3": 9}, True, LATER) == 2
+    assert catalog.labeling_claims.mark_sent(HERE, "t", {"a-1": 7, "a-2": 8, "a-3": 9}, LATER) == 2
     row = row_of(catalog, "a-1")
-    assert (row.state, row.task_id, row.copied, row.reason) == ("sent", 7, True, "all")
+    assert (row.state, row.task_id, row.copy_address, row.reason) == ("sent", 7, None, "all")
     assert (row.claim_token, row.claimed_until, row.updated_at) == (None, None, LATER)
     assert row_of(catalog, "a-3").state == "waiting", "nobody's"
-    assert catalog.labeling.mark_sent(HERE, "t", {"a-1": 7}, False, LATER) == 0
+    assert catalog.labeling_claims.mark_sent(HERE, "t", {"a-1": 7}, LATER) == 0
     found = catalog.labeling.by_task(HERE, [7, 8, 9, 10])
     assert {task: row.image_id for task, row in found.items()} == {7: "a-1", 8: "a-2"}
     assert catalog.labeling.by_task(THERE, [7]) == {}
@@ -96,23 +97,23 @@ def test_released_claim_makes_its_images_free(catalog: Catalog) -> None:
     wait(catalog, "a-1", "a-2", "a-3")
     claim(catalog, "one", 2)
     claim(catalog, "two", 1)
-    assert catalog.labeling.release(HERE, "one") == 2
+    assert catalog.labeling_claims.release(HERE, "one") == 2
     assert claim(catalog, "three") == ["a-1", "a-2"]
 
 
 def test_claim_that_ran_out_is_taken_over_and_never_claimed(catalog: Catalog) -> None:
     wait(catalog, "a-1", "a-2")
     claim(catalog, "dead", 1)
-    labeling = catalog.labeling
-    assert labeling.abandoned(HERE, NOW, 10) == []
-    assert labeling.take_over(HERE, ["a-1"], "early", NOW, LATER) == []
+    claims = catalog.labeling_claims
+    assert claims.abandoned(HERE, NOW, 10) == []
+    assert claims.take_over(HERE, ["a-1"], Claim("early", NOW, LATER)) == []
     again = LATER + timedelta(seconds=60)
-    assert ids(labeling.abandoned(HERE, LATER, 10)) == ["a-1"]
-    assert ids(labeling.claim(HERE, "other", LATER, again, 10)) == ["a-2"]
-    assert ids(labeling.take_over(HERE, ["a-1", "a-2"], "heir", LATER, again)) == ["a-1"]
-    assert labeling.take_over(HERE, ["a-1"], "late", LATER, again) == []
-    assert labeling.mark_sent(HERE, "dead", {"a-1": 7}, False, LATER) == 0
-    assert labeling.mark_sent(HERE, "heir", {"a-1": 7}, False, LATER) == 1
+    assert ids(claims.abandoned(HERE, LATER, 10)) == ["a-1"]
+    assert ids(claims.claim(HERE, Claim("other", LATER, again), 10)) == ["a-2"]
+    assert ids(claims.take_over(HERE, ["a-1", "a-2"], Claim("heir", LATER, again))) == ["a-1"]
+    assert claims.take_over(HERE, ["a-1"], Claim("late", LATER, again)) == []
+    assert claims.mark_sent(HERE, "dead", {"a-1": 7}, LATER) == 0
+    assert claims.mark_sent(HERE, "heir", {"a-1": 7}, LATER) == 1
 
 
 def test_quota_counts_what_is_sent_and_what_is_being_sent(catalog: Catalog) -> None:
@@ -123,7 +124,7 @@ def test_quota_counts_what_is_sent_and_what_is_being_sent(catalog: Catalog) -> N
     assert claim(catalog, "one", 2, quota=3) == ["a-1", "a-5"]
     assert claim(catalog, "two", 100, quota=3) == ["b-1", "a-2", "b-2"]
     assert claim(catalog, "three", 100, quota=3) == []
-    assert catalog.labeling.release(HERE, "two") == 3
+    assert catalog.labeling_claims.release(HERE, "two") == 3
     assert claim(catalog, "three", 100, quota=3) == ["b-1", "a-2", "b-2"]
     assert claim(catalog, "four", 100, quota=4) == ["a-3"], "the quota was raised"
     assert catalog.labeling.count_by_state(HERE) == {"sent": 1, "waiting": 7}
@@ -148,12 +149,15 @@ def test_asking_brings_back_what_was_left_out_failed_or_is_gone(catalog: Catalog
     assert catalog.labeling.mark_gone(HERE, [12, 13], NOW) == 1
     catalog.labeling.consider(HERE, about("a-out", state=TaskState.LEFT_OUT), NOW)
     catalog.labeling.consider(HERE, about("a-failed"), NOW)
-    assert catalog.labeling.mark_failed(HERE, "a-failed", "its image is gone", NOW)
+    assert claim(catalog) == ["a-failed"]
+    assert catalog.labeling_claims.mark_failed(HERE, "t", "a-failed", "its image is gone", NOW)
     asked = [about(f"a-{what}", reason="by hand") for what in ("sent", "gone", "out", "failed")]
     assert catalog.labeling.ask(HERE, asked, LATER) == 3
-    assert sorted(claim(catalog)) == ["a-failed", "a-gone", "a-out"]
+    looked_for = catalog.labeling_claims.abandoned(HERE, LATER, 9)
+    assert [row.image_id for row in looked_for] == ["a-gone"], "it may be there again"
+    assert sorted(claim(catalog)) == ["a-failed", "a-out"]
     gone = row_of(catalog, "a-gone")
-    assert (gone.task_id, gone.reason, gone.updated_at) == (None, "by hand", NOW)
+    assert (gone.task_id, gone.reason, gone.updated_at) == (None, "by hand", LATER)
     assert row_of(catalog, "a-sent").reason == "all"
     assert catalog.labeling.ask(HERE, asked, NOW) == 3, "asked for twice"
     assert claim(catalog, "other") == [], "who sends them goes on"
@@ -164,7 +168,7 @@ def test_asking_for_many_at_once_is_taken(catalog: Catalog) -> None:
     assert catalog.labeling.ask(HERE, many, NOW) == 1201
     assert len(claim(catalog, limit=1100)) == 1100
     tasks = {one.image_id: n + 1 for n, one in enumerate(many)}
-    assert catalog.labeling.mark_sent(HERE, "t", tasks, False, NOW) == 1100
+    assert catalog.labeling_claims.mark_sent(HERE, "t", tasks, NOW) == 1100
     sent = list(catalog.labeling.sent_ids(HERE))
     assert sent == [(n + 1, f"a-{n:04}") for n in range(1100)]
     assert len(catalog.labeling.by_task(HERE, [task for task, _ in sent])) == 1100
@@ -176,11 +180,13 @@ def test_failed_image_says_why_and_what_was_sent_does_not_fail(catalog: Catalog)
     send(catalog, "a-1")
     wait(catalog, "a-2")
     claim(catalog, "t")
-    assert catalog.labeling.mark_failed(HERE, "a-2", "its image is gone", NOW)
-    assert not catalog.labeling.mark_failed(HERE, "a-1", "its image is gone", NOW)
+    assert not catalog.labeling_claims.mark_failed(HERE, "dead", "a-2", "another's", NOW)
+    assert catalog.labeling_claims.mark_failed(HERE, "t", "a-2", "its image is gone", NOW)
+    assert catalog.labeling.failed(HERE) == ["a-2"]
+    assert not catalog.labeling_claims.mark_failed(HERE, "t", "a-1", "its image is gone", NOW)
     assert catalog.labeling.count_by_state(HERE) == {"failed": 1, "sent": 1}
     assert catalog.labeling.reasons(HERE, TaskState.FAILED) == {"its image is gone": 1}
-    assert catalog.labeling.abandoned(HERE, LATER + timedelta(days=1), 10) == []
+    assert catalog.labeling_claims.abandoned(HERE, LATER + timedelta(days=1), 10) == []
 
 
 def test_gone_task_still_tells_its_image(catalog: Catalog) -> None:
@@ -193,15 +199,15 @@ def test_gone_task_still_tells_its_image(catalog: Catalog) -> None:
 
 def test_task_found_over_there_is_adopted_by_an_image_without_one(catalog: Catalog) -> None:
     labeling = catalog.labeling
-    assert labeling.adopt(HERE, "a-1", "a", DAY, 11, NOW)
-    assert not labeling.adopt(HERE, "a-1", "a", DAY, 12, NOW), "it was imported twice"
-    assert not labeling.adopt(HERE, "a-1", "a", DAY, 11, NOW)
+    assert labeling.adopt(HERE, about("a-1"), 11, NOW)
+    assert not labeling.adopt(HERE, about("a-1"), 12, NOW), "it was imported twice"
+    assert not labeling.adopt(HERE, about("a-1"), 11, NOW)
     row = row_of(catalog, "a-1")
     assert (row.state, row.task_id, row.source, row.day) == ("sent", 11, "a", DAY)
     wait(catalog, "a-2")
     claim(catalog, "t")
-    assert labeling.adopt(HERE, "a-2", "a", DAY, 12, NOW)
-    assert labeling.mark_sent(HERE, "t", {"a-2": 13}, False, NOW) == 0
+    assert labeling.adopt(HERE, about("a-2"), 12, NOW)
+    assert catalog.labeling_claims.mark_sent(HERE, "t", {"a-2": 13}, NOW) == 0
     assert list(labeling.sent_ids(HERE)) == [(11, "a-1"), (12, "a-2")]
 
 
@@ -210,8 +216,8 @@ def test_numbers_given_again_are_the_new_tasks(catalog: Catalog) -> None:
     send(catalog, "a-1", "a-2")
     wait(catalog, "a-3")
     claim(catalog, "t")
-    assert catalog.labeling.mark_sent(HERE, "t", {"a-3": 11}, False, NOW) == 1
-    assert catalog.labeling.adopt(HERE, "a-4", "a", DAY, 12, NOW)
+    assert catalog.labeling_claims.mark_sent(HERE, "t", {"a-3": 11}, NOW) == 1
+    assert catalog.labeling.adopt(HERE, about("a-4"), 12, NOW)
     assert list(catalog.labeling.sent_ids(HERE)) == [(11, "a-3"), (12, "a-4")]
     assert [row_of(catalog, image).state for image in ("a-1", "a-2")] == ["gone", "gone"]
 
@@ -250,22 +256,42 @@ def test_erased_image_is_neither_asked_for_nor_adopted_nor_gone(catalog: Catalog
     send(catalog, "a-1")
     labeling.erase_image("a-1", NOW)
     assert labeling.ask(HERE, [about("a-1")], NOW) == 0
-    assert not labeling.adopt(HERE, "a-1", "a", DAY, 99, NOW)
+    assert not labeling.adopt(HERE, about("a-1"), 99, NOW)
     assert labeling.mark_gone(HERE, [11], NOW) == 0
-    assert labeling.adopt(HERE, "a-2", "a", DAY, 11, NOW), "its number was given again"
+    assert labeling.adopt(HERE, about("a-2"), 11, NOW), "its number was given again"
     assert labeling.erased(HERE, 9) == ["a-1"]
 
 
 def test_erased_image_may_be_there_as_a_copy_or_half_sent(catalog: Catalog) -> None:
-    labeling = catalog.labeling
+    labeling, claims = catalog.labeling, catalog.labeling_claims
     wait(catalog, "a-1", "a-2", "a-3")
     assert claim(catalog, "t", 2) == ["a-1", "a-2"]
-    assert labeling.mark_sent(HERE, "t", {"a-1": 11}, True, NOW) == 1
-    labeling.mark_gone(HERE, [11], NOW)
-    assert [labeling.erase_image(image, NOW) for image in ("a-1", "a-2", "a-3")] == [1, 1, 0]
+    assert labeling.erase_image("a-1", NOW) == 1
+    assert claims.mark_sent(HERE, "t", {"a-1": 11}, NOW) == 0
+    claims.release(HERE, "t")
+    assert ids(claims.claim(HERE, Claim("u", NOW, LATER, uploads=True), 1)) == ["a-2"]
+    claims.release(HERE, "u")
+    assert [labeling.erase_image(image, NOW) for image in ("a-2", "a-3")] == [1, 0]
     assert labeling.erased(HERE, 9) == ["a-1", "a-2"]
-    assert labeling.mark_sent(HERE, "t", {"a-2": 12}, True, NOW) == 0
     assert labeling.with_row(["a-1", "a-2", "a-3"]) == set()
+
+
+def test_copy_is_known_until_a_task_shows_it(catalog: Catalog) -> None:
+    claims = catalog.labeling_claims
+    wait(catalog, "a-1", "a-2")
+    assert len(claims.claim(HERE, Claim("t", NOW, LATER, uploads=True), 2)) == 2
+    claims.note_copy(HERE, "a-1", "/data/1.jpg")
+    claims.release(HERE, "t")
+    again = claims.claim(HERE, Claim("u", NOW, LATER, uploads=True), 2)
+    assert [row.copy_address for row in again] == ["/data/1.jpg", ""]
+    assert claims.mark_sent(HERE, "u", {"a-1": 11, "a-2": 12}, NOW) == 2
+    claims.note_copy(HERE, "a-2", "/data/late.jpg")
+    assert [row_of(catalog, image).copy_address for image in ("a-1", "a-2")] == ["", ""]
+    catalog.labeling.mark_gone(HERE, [11], NOW)
+    assert catalog.labeling.ask(HERE, [about("a-1")], NOW) == 1
+    (taken,) = claims.take_over(HERE, ["a-1"], Claim("v", NOW, LATER, uploads=True))
+    assert taken.image_id == "a-1"
+    assert row_of(catalog, "a-1").copy_address == "", "it is still there, and is to be deleted"
 
 
 @pytest.mark.parametrize("quota", [None, 7])

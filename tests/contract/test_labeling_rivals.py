@@ -10,6 +10,7 @@ from itertools import chain
 import pytest
 
 from pipeline.catalog import Catalog
+from pipeline.catalog.labeling.claims import Claim
 from pipeline.catalog.labeling.tasks import Considered
 from tests.revisions import HERE, NOW, revise
 from tests.rivals import RIVALS, Arena, open_arena
@@ -43,7 +44,7 @@ def claim(catalog: Catalog, rival: int) -> list[str]:
     claimed = []
     for n in range(8):
         token, room = f"{rival} {n}", QUOTA if rival % 2 else None
-        rows = catalog.labeling.claim(HERE, token, NOW, LATER, 3, room)
+        rows = catalog.labeling_claims.claim(HERE, Claim(token, NOW, LATER), 3, room)
         claimed += [row.image_id for row in rows]
     return claimed
 
@@ -62,13 +63,13 @@ def send_within_quota(catalog: Catalog, rival: int) -> int:
         token, image = f"{rival} {n}", f"{'ab'[n % 2]}-{rival}-{n}"
         new = Considered(image, image[0], "2026-11-21", rank=-n - rival / RIVALS)
         assert catalog.labeling.consider(HERE, new, NOW)
-        rows = catalog.labeling.claim(HERE, token, NOW, LATER, 4, QUOTA)
+        rows = catalog.labeling_claims.claim(HERE, Claim(token, NOW, LATER), 4, QUOTA)
         if n % 2:
-            catalog.labeling.release(HERE, token)
+            catalog.labeling_claims.release(HERE, token)
             continue
         number = 10_000 * (rival + 1) + 10 * n
         tasks = {row.image_id: number + place for place, row in enumerate(rows)}
-        sent += catalog.labeling.mark_sent(HERE, token, tasks, False, NOW)
+        sent += catalog.labeling_claims.mark_sent(HERE, token, tasks, NOW)
     return sent
 
 
@@ -79,13 +80,13 @@ def test_quota_is_reached_and_never_exceeded(
     assert sum(arena.compete(catalog_url, send_within_quota)) == 2 * QUOTA
     sent = Counter(image[0] for _, image in catalog.labeling.sent_ids(HERE))
     assert sent == {"a": QUOTA, "b": QUOTA}
-    assert catalog.labeling.release(HERE, "nobody") == 0
-    assert catalog.labeling.abandoned(HERE, AFTER, 100) == []
+    assert catalog.labeling_claims.release(HERE, "nobody") == 0
+    assert catalog.labeling_claims.abandoned(HERE, AFTER, 100) == []
 
 
 def inherit(catalog: Catalog, rival: int) -> list[str]:
-    lapsed = [row.image_id for row in catalog.labeling.abandoned(HERE, LATER, 100)]
-    rows = catalog.labeling.take_over(HERE, lapsed, f"{rival}", LATER, AFTER)
+    lapsed = [row.image_id for row in catalog.labeling_claims.abandoned(HERE, LATER, 100)]
+    rows = catalog.labeling_claims.take_over(HERE, lapsed, Claim(f"{rival}", LATER, AFTER))
     return [row.image_id for row in rows]
 
 
@@ -93,24 +94,24 @@ def test_dead_senders_images_are_taken_over_by_one(
     arena: Arena, catalog: Catalog, catalog_url: str
 ) -> None:
     consider(catalog, 0)
-    assert len(catalog.labeling.claim(HERE, "dead", NOW, LATER, 50)) == 50
+    assert len(catalog.labeling_claims.claim(HERE, Claim("dead", NOW, LATER), 50)) == 50
     inherited = list(chain(*arena.compete(catalog_url, inherit)))
     assert len(inherited) == len(set(inherited)) == 50
 
 
 def live(catalog: Catalog, rival: int) -> Counter[str]:
     """All that is done to labeling tasks, each rival at another step of it."""
-    labeling, done = catalog.labeling, Counter[str]()
+    labeling, claims, done = catalog.labeling, catalog.labeling_claims, Counter[str]()
     for n in range(20):
         token, number = f"{rival} {n}", 10_000 * (rival + 1) + 100 * n
         labeling.ask(HERE, [about(image) for image in IMAGES[:: rival + 1]], NOW)
-        rows = labeling.claim(HERE, token, NOW, LATER, 5, 30)
+        rows = claims.claim(HERE, Claim(token, NOW, LATER), 5, 30)
         tasks = {row.image_id: number + place for place, row in enumerate(rows)}
-        done["sent"] += labeling.mark_sent(HERE, token, tasks, False, NOW)
+        done["sent"] += claims.mark_sent(HERE, token, tasks, NOW)
         done["gone"] += labeling.mark_gone(HERE, list(tasks.values()), NOW)
         image = IMAGES[(n + rival) % len(IMAGES)]
-        done["adopted"] += labeling.adopt(HERE, image, image[0], "", number + 99, NOW)
-        labeling.mark_failed(HERE, image, "odd", NOW)
+        done["adopted"] += labeling.adopt(HERE, Considered(image, image[0], ""), number + 99, NOW)
+        claims.mark_failed(HERE, token, image, "odd", NOW)
         done["erased"] += labeling.erase_image(IMAGES[-1 - n], NOW)
         done["dropped"] += labeling.drop_erased(HERE, labeling.erased(HERE, 3))
         catalog.labeling_projects.contacted(HERE, NOW)
@@ -124,7 +125,7 @@ def test_rivals_at_the_same_images_never_wait_in_a_circle(
     assert all(done[what] for what in ("sent", "gone", "adopted", "erased", "dropped"))
     sent = list(catalog.labeling.sent_ids(HERE))
     assert len(sent) == len({image for _, image in sent}) > 0
-    assert catalog.labeling.abandoned(HERE, AFTER, 100) == []
+    assert catalog.labeling_claims.abandoned(HERE, AFTER, 100) == []
 
 
 def record(catalog: Catalog, rival: int) -> int:

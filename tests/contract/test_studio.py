@@ -23,6 +23,7 @@ from services.labeling.studio.protocol import (
     StudioProject,
     StudioTask,
 )
+from services.labeling.studio.wire import name_project
 from tests.fake_studio import FakeStudio
 from tests.label_studio import People, StudioServer, start_label_studio
 from tests.stub_studio import Received, Reply, running_stub
@@ -128,7 +129,8 @@ def test_project_is_found_by_its_title_alone(place: Place) -> None:
     assert list(place.studio.find_projects(project.title)) == [project]
     assert place.studio.get_project(other.id) == other
     assert list(place.studio.find_projects("none such")) == []
-    assert project.key == f"{place.studio.url}#{project.id}"
+    assert project.key == name_project(place.studio.url, project.id, project.created_at)
+    assert place.studio.get_project(project.id).key == project.key
 
 
 def test_interface_is_changed(place: Place) -> None:
@@ -267,6 +269,31 @@ def test_annotation_is_read_as_it_was_made(place: Place) -> None:
     assert {"completed_by", "created_at", "updated_at", "ground_truth"} <= read.keys()
 
 
+def test_ground_truth_takes_the_others_away_and_leaves_their_time(place: Place) -> None:
+    [number] = place.send("cam-1")
+    first, second = (place.people.annotate(number, [BOX]) for _ in range(2))
+    place.people.change_annotation(first, ground_truth=True)
+    before = {one["id"]: one for one in place.read(number).annotations}
+    assert [before[one]["ground_truth"] for one in (first, second)] == [True, False]
+    place.people.change_annotation(second, ground_truth=True)
+    after = {one["id"]: one for one in place.read(number).annotations}
+    assert [after[one]["ground_truth"] for one in (first, second)] == [False, True]
+    assert after[first]["updated_at"] == before[first]["updated_at"]
+    place.people.annotate(number, [], ground_truth=True)
+    stars = [one["ground_truth"] for one in place.read(number).annotations]
+    assert stars.count(True) == 1
+
+
+def test_projects_tasks_and_annotations_have_numbers_of_their_own(place: Place) -> None:
+    """So that one of a server that was set up anew has the number of another before."""
+    [task] = place.send("cam-1")
+    first = place.people.annotate(task, [BOX])
+    place.send("cam-2", "cam-3")
+    place.studio.create_project(f"{place.project.title} two", INTERFACE)
+    assert place.people.annotate(task, [BOX]) == first + 1
+    assert place.send("cam-4") == [task + 3]
+
+
 def test_changed_tasks_come_in_the_order_of_their_change(place: Place) -> None:
     first, second, _ = place.send("cam-1", "cam-2", "cam-3")
     place.people.annotate(second, [BOX])
@@ -308,6 +335,17 @@ def test_task_edited_meanwhile_is_not_passed_over(
             place.people.annotate(numbers[0], [BOX])
         listed.append(task.image_id)
     assert set(listed) == set(names)
+
+
+def test_task_changed_while_it_is_listed_comes_as_it_is_then(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "TASKS_PER_PAGE", 1)
+    first, second = place.send("cam-1", "cam-2")
+    listed = place.studio.list_changed(place.project.id, None)
+    assert next(listed).id == first
+    place.people.annotate(second, [BOX])
+    assert [len(task.annotations) for task in listed if task.id == second][-1:] == [1]
 
 
 def test_deleted_task_is_gone(place: Place) -> None:

@@ -16,11 +16,12 @@ import requests
 import supervision
 
 from services.labeling.fetching.files import StudioFiles
-from services.labeling.fetching.images import fetch_images
+from services.labeling.fetching.images import fetch_export, fetch_images
 from services.labeling.fetching.report import FetchOptions
 from services.labeling.fetching.session import Patience, PatientSession
 from services.labeling.fetching.task_images import locate
 from services.labeling.fetching.task_pages import list_images
+from services.labeling.studio.failures import ProjectMissing, StudioRefused
 from tests.label_studio import People, StudioServer, start_label_studio
 from tests.studio_stand_in import LEGACY_TOKEN, StandIn, draw, stand_in_studio
 
@@ -206,6 +207,33 @@ def test_export_of_a_real_label_studio_gets_its_images_back(
     )
     assert opened.classes == ["car", "truck"]
     assert [len(opened.annotations[path]) for path in opened.image_paths] == [1] * 6
+
+
+def test_folder_follows_what_people_take_back_in_a_real_label_studio(
+    label_studio: StudioServer, people: People, project: int, tmp_path: Path
+) -> None:
+    names = ("kept", "unlabelled", "deleted")
+    tasks = {name: upload(label_studio, project, f"{name}.jpg", draw()) for name in names}
+    said = {name: people.annotate(task, CARS) for name, task in tasks.items()}
+    session = PatientSession(patience=Patience(sleep=lambda wait_s: None))
+    files = StudioFiles(label_studio.url, lambda: label_studio.token, session)
+    options, out = FetchOptions(images_per_s=100), tmp_path / "out"
+    assert len(fetch_export(files, project, out, options).fetched) == 3
+    people.ask("DELETE", f"/api/annotations/{said['unlabelled']}/")
+    people.ask("DELETE", f"/api/tasks/{tasks['deleted']}/")
+    report = fetch_export(files, project, out, options)
+    assert [name.partition("-")[2] for name in sorted(report.withdrawn, key=len)] == [
+        "deleted",
+        "unlabelled",
+    ]
+    assert [path.stem.partition("-")[2] for path in (out / "images").iterdir()] == ["kept"]
+    assert [path.stem.partition("-")[2] for path in (out / "labels").iterdir()] == ["kept"]
+    with pytest.raises(ProjectMissing, match="has no /api/projects/987654/export"):
+        fetch_export(files, 987_654, out, options)
+    stranger = StudioFiles(label_studio.url, lambda: "0" * 40, session)
+    with pytest.raises(StudioRefused, match="does not know the token"):
+        fetch_export(stranger, project, out, options)
+    session.close()
 
 
 def test_file_that_a_real_label_studio_lost_is_missing_and_the_rest_fetched(

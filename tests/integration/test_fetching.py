@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,11 +86,39 @@ def test_service_that_is_killed_goes_on_and_fetches_nothing_twice(
         assert first["new"] + first["there"] == second["there"] == IMAGES
         assert first["there"] >= 4
         assert (second["new"], second["missing"]) == (0, 0)
-        assert (tmp_path / "healthy").exists()
+        ends_at = time.monotonic() + 5  # its watchdog looks once a second
+        while not (tmp_path / "healthy").exists():
+            assert time.monotonic() < ends_at
+            time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) in (0, 128 + signal.SIGTERM)
     downloads = [path for path in studio.paths() if path.startswith("/data/upload/")]
     assert len(downloads) <= IMAGES + 1, "but for the one in hand when it was killed"
+
+
+def test_export_beyond_a_hundred_megabytes_arrives_in_little_memory(
+    studio: StandIn, tmp_path: Path
+) -> None:
+    labels = {"notes.json": NOTES, "labels/00000000-x.txt": b"0 0.5 0.5 0.2 0.2\n"}
+    archive = make_zip(tmp_path / "large.zip", labels)
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_STORED) as opened:
+        opened.writestr("images/00000000-x.jpg", bytes(120_000_000))
+    studio.private["/api/projects/2/export"] = archive.read_bytes()
+    with fetching(tmp_path, **settings_for(studio, tmp_path, EVERY_S="600")) as process:
+        [fetched] = read_lines(process, "fetched", 1)
+        assert (fetched["new"], fetched["missing"]) == (1, 0)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        peaks = [peak_mb(int(child)) for child in children]
+    assert peaks and max(peaks) < 200
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        ["data.yaml", "fetched.jsonl", "images", "labels", "report.json"]
+    )
+
+
+def peak_mb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    [line] = [line for line in lines if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024
 
 
 def test_label_studio_that_fails_is_tried_again(studio: StandIn, tmp_path: Path) -> None:

@@ -3,9 +3,10 @@ ours that is never started again: nothing is lost, nothing is sent twice."""
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ from typing import Any
 import pytest
 import requests
 
+from pipeline.annotations import CLASSES
 from pipeline.catalog.labeling.tasks import TaskState
+from pipeline.labels.interface import write_interface
 from pipeline.storage import ObjectStore
 from services.labeling import client
 from services.labeling.client import SdkStudio
+from services.labeling.receiving.comparing import compare_now
 from services.labeling.studio.protocol import Studio
 from tests.label_studio import People, StudioServer, start_label_studio
 from tests.round_trip import RoundTrip, box
@@ -108,15 +112,21 @@ def revive(server: StudioServer) -> None:
 @pytest.fixture
 def trip(tmp_path: Path, own_server: StudioServer) -> Iterator[RoundTrip]:
     revive(own_server)
+    with open_trip(tmp_path, own_server) as trip:
+        yield trip
+
+
+@contextmanager
+def open_trip(folder: Path, server: StudioServer) -> Iterator[RoundTrip]:
     with ExitStack() as stack:
 
         def open_and_close(url: str, token: str) -> Studio:
             return stack.enter_context(closing(SdkStudio(url, token)))
 
-        trip = RoundTrip(stack.enter_context(closing(open_workspace(tmp_path))))
-        trip.token_file.write_text(own_server.token)
+        trip = RoundTrip(stack.enter_context(closing(open_workspace(folder))))
+        trip.token_file.write_text(server.token)
         trip.opener = open_and_close
-        trip.set(url=own_server.url, project=f"Traboule {uuid.uuid4().hex[:8]}")
+        trip.set(url=server.url, project=f"Traboule {uuid.uuid4().hex[:8]}")
         yield trip
 
 
@@ -128,7 +138,7 @@ def key_of(trip: RoundTrip) -> str:
 
 def tasks_of(trip: RoundTrip, people: People) -> dict[str, int]:
     """By image, in the project that is ours now; none has two."""
-    number = key_of(trip).rpartition("#")[2]
+    number = number_of(key_of(trip))
     listed = people.ask("GET", f"/api/tasks?project={number}&page_size=100")["tasks"]
     found = {task["data"]["image_id"]: task["id"] for task in listed}
     assert len(found) == len(listed), "an image has two tasks"
@@ -137,6 +147,25 @@ def tasks_of(trip: RoundTrip, people: People) -> dict[str, int]:
 
 def sent_of(trip: RoundTrip) -> dict[str, int]:
     return trip.workspace.catalog.labeling.count_by_state(key_of(trip))
+
+
+def number_of(key: str) -> int:
+    """A project's."""
+    return int(key.rpartition("#")[2].partition("@")[0])
+
+
+@contextmanager
+def two_databases(folder: Path) -> Iterator[tuple[StudioServer, StudioServer]]:
+    """Two servers of one address and one token, the first of which is at work."""
+    with start_label_studio() as server:
+        server.kill()
+        shutil.copytree(server.folder, folder)
+        other = StudioServer(server.program, folder, server.port)
+        server.start()
+        try:
+            yield server, other
+        finally:
+            other.stop()
 
 
 class FatalStore:
@@ -288,7 +317,7 @@ def test_project_that_is_deleted_is_made_anew_by_hand_without_a_restart(
     deleted = key_of(trip)
     people.annotate(tasks_of(trip, people)[first], [box()])
     trip.follow()
-    people.delete_project(int(deleted.rpartition("#")[2]))
+    people.delete_project(number_of(deleted))
     second = trip.detect()
     for _ in range(3):
         trip.push()
@@ -318,6 +347,97 @@ def test_project_that_is_deleted_is_made_anew_by_hand_without_a_restart(
     assert trip.statuses(first) == ["labelled"]
 
 
+@pytest.mark.parametrize("there", ["nothing", "a project of our title", "a project of another"])
+def test_database_that_is_set_up_anew_deletes_nothing_and_what_to_do_is_told(
+    tmp_path: Path, there: str
+) -> None:
+    (tmp_path / "data").mkdir()
+    with (
+        two_databases(tmp_path / "anew") as (before, anew),
+        open_trip(tmp_path / "data", before) as trip,
+        closing(People(before.url, before.token)) as people,
+    ):
+        images = [trip.detect() for _ in range(12)]
+        trip.push()
+        for task in tasks_of(trip, people).values():
+            people.annotate(task, [box()])
+        trip.follow()
+        former = key_of(trip)
+        before.kill()
+        anew.start()
+        title = {"nothing": None, "a project of our title": trip.settings.project}.get(
+            there, "Cats"
+        )
+        if title:
+            config = {"title": title, "label_config": write_interface(CLASSES)}
+            assert people.ask("POST", "/api/projects/", config)["id"] == number_of(former)
+        for _ in range(3):
+            trip.follow()
+            trip.wait(700)
+            trip.push()
+        if there != "a project of our title":
+            assert "another database" in trip.reason
+            assert "traboule labels connect" in trip.reason
+            made = people.ask("GET", "/api/projects/")["results"]
+            assert [project["title"] for project in made] == ([title] if title else [])
+            assert sum(project["task_number"] for project in made) == 0
+            connect(trip.workspace, Asked(before.url, trip.token_file, trip.settings.project))
+            trip.wait(60)
+            trip.push()
+        trip.wait(700)
+        trip.follow()
+        assert key_of(trip) != former
+        assert tasks_of(trip, people).keys() == set(images), "they are sent to the new one"
+        assert [trip.statuses(image) for image in images] == [["labelled"]] * 12
+        sent = trip.workspace.catalog.labeling.count_by_state(former)
+        assert sent == {TaskState.SENT: 12}
+
+
+def test_database_that_is_put_back_brings_back_what_was_said_in_it(tmp_path: Path) -> None:
+    """An older one, with less in it, and then the right one again."""
+    (tmp_path / "data").mkdir()
+    with (
+        two_databases(tmp_path / "older") as (whole, older),
+        open_trip(tmp_path / "data", whole) as trip,
+        closing(People(whole.url, whole.token)) as people,
+    ):
+        trip.push()
+        whole.kill()
+        shutil.rmtree(older.folder)
+        shutil.copytree(whole.folder, older.folder)
+        whole.start()
+        trip.wait(60)
+        images = [trip.detect() for _ in range(12)]
+        trip.push()
+        tasks = tasks_of(trip, people)
+        for task in tasks.values():
+            people.annotate(task, [box()])
+        trip.follow()
+        whole.kill()
+        older.start()
+        for _ in range(2):
+            trip.wait(700)
+            trip.follow()
+        row = trip.workspace.catalog.labeling_projects.get(key_of(trip))
+        assert row is not None
+        assert row.notes[0].startswith("12 of 12 labeling tasks are missing")
+        assert [trip.statuses(image) for image in images] == [["labelled"]] * 12
+        with trip.context.connection.session() as connected:
+            assert connected is not None
+            compare_now(trip.context, connected, accept_deletions=True)
+        assert sent_of(trip) == {TaskState.GONE: 12}
+        older.kill()
+        whole.start()
+        trip.wait(700)
+        trip.follow()
+        assert (sent_of(trip), trip.reason) == ({TaskState.SENT: 12}, "")
+        said = ["labelled", "deleted", "labelled"]
+        assert [trip.statuses(image) for image in images] == [said] * 12
+        trip.ask(*images)
+        trip.push()
+        assert tasks_of(trip, people) == tasks
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [("$image", "$picture"), ("</View>", '<Text name="n" value="$note"/></View>')],
@@ -326,7 +446,7 @@ def test_interface_that_asks_for_what_no_task_has_fails_no_image(
     trip: RoundTrip, people: People, ours: str, theirs: str
 ) -> None:
     trip.push()
-    path = f"/api/projects/{key_of(trip).rpartition('#')[2]}/"
+    path = f"/api/projects/{number_of(key_of(trip))}/"
     interface = people.ask("GET", path)["label_config"]
     people.ask("PATCH", path, {"label_config": interface.replace(ours, theirs)})
     images = {trip.detect(), trip.detect()}

@@ -122,7 +122,7 @@ def test_uploaded_image_is_recorded_as_a_copy(trip: RoundTrip) -> None:
     trip.push()
     row = trip.workspace.catalog.labeling.get(connected(trip).key, image)
     assert row is not None
-    assert (row.state, row.copied) == (TaskState.SENT, True)
+    assert (row.state, row.copy_address) == (TaskState.SENT, "")
 
 
 def test_nothing_of_an_erased_image_stays(trip: RoundTrip, people: People) -> None:

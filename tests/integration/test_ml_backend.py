@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,16 @@ from pipeline.annotations import CLASSES
 from pipeline.labels.interface import write_interface
 from pipeline.storage import ObjectStore, StoredObject, open_store
 from services.labeling.client import SdkStudio
+from services.labeling.studio.connection import Connection
 from services.labeling.studio.protocol import NewStudioTask
+from services.labeling.tasks import open_studio
 from tests.label_studio import People, StudioServer
-from tests.ml_backend import PASSWORD, RunningBackend, paint, run_backend
+from tests.ml_backend import PASSWORD, Painted, RunningBackend, paint, run_backend
+from traboule.labels.connecting import make_secrets
+from traboule.labels.connection import KnownStudio, settings_of
 from traboule.labels.installation import find_port
+from traboule.labels.prediction_service import predicting
+from traboule.workspace import open_workspace
 
 pytestmark = pytest.mark.integration
 
@@ -158,12 +165,19 @@ def test_empty_answer_does_not_keep_a_later_run_from_asking(
     assert desk.labels(task) == [[], ["face"]]
 
 
-def test_missing_model_is_got_over(desk: Desk, backend: RunningBackend) -> None:
+def test_missing_model_is_told_at_once_and_got_over(desk: Desk, backend: RunningBackend) -> None:
     [task] = desk.upload(paint("car"))
     backend.missing.add("yolox-nano")
-    assert desk.connect(backend.url)["model_version"] is None
+    with pytest.raises(requests.HTTPError, match="400") as refused:
+        desk.connect(backend.url)
+    assert "503" in refused.value.response.text
+    backend.missing.clear()
+    number = desk.connect(backend.url)["id"]
+    backend.missing.add("yolox-nano")
     desk.retrieve(task)
     assert desk.predictions(task) == []
+    shown = desk.people.ask("GET", f"/api/ml/{number}")
+    assert (shown["readable_state"], "503" in shown["error_message"]) == ("Error", True)
     backend.missing.clear()
     desk.retrieve(task)
     assert desk.labels(task) == [["car"], []]
@@ -200,6 +214,45 @@ def test_whoever_draws_is_answered_with_one_prediction(desk: Desk, backend: Runn
         regions = answer["data"]["result"]
         assert [one["value"]["rectanglelabels"] for one in regions] == [[one] for one in labels]
         assert answer["data"]["model_version"] == VERSION
+
+
+def test_own_studio_retrieves_what_is_predicted_beside_it_whichever_began_first(
+    studio_server: StudioServer, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `labels serve` has it, with the addresses and the password of the data folder."""
+    detectors = {"yolox-nano": Painted(), "yunet": Painted("yunet", ("face",), None, True)}
+    monkeypatch.setattr(
+        "services.detection.backend.serving.keep_detectors",
+        lambda models: lambda names: [detectors[name] for name in names],
+    )
+    make_secrets(tmp_path / "data")
+    (tmp_path / "token").write_text(studio_server.token)
+    known = KnownStudio(
+        url=studio_server.url,
+        token_file=tmp_path / "token",
+        project=f"Own {uuid.uuid4().hex[:8]}",
+        images_port=find_port(26_000),
+        backend_port=find_port(26_500),
+        is_ours=True,
+    )
+    settings, now = settings_of(tmp_path / "data", known), [datetime.now(UTC)]
+    with closing(open_workspace(tmp_path / "data")) as workspace:
+        projects = workspace.catalog.labeling_projects
+        connection = Connection(settings, projects, open_studio, lambda: now[0])
+        with connection.session() as connected:
+            assert connected is not None
+            [problem] = connected.problems
+            assert problem.startswith("its ML backend could not be set up")
+        workspace.store.put(keys.stored_image(OURS), StoredObject(paint("bus"), "image/jpeg"))
+        with predicting(settings, workspace.store, pytest.fail):
+            now[0] += timedelta(minutes=1)
+            with connection.session() as connected:
+                assert connected is not None and connected.problems == []
+                desk.project = connected.project.id
+            [task] = desk.add("http://127.0.0.1:9/away.jpg", image_id=OURS)
+            desk.retrieve(task)
+        connection.close()
+    assert desk.labels(task) == [["bus"], []]
 
 
 @dataclass

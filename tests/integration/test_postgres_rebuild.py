@@ -156,7 +156,8 @@ def test_annotations_come_from_the_store_and_labeling_tasks_stay(
         say(catalog, stages.store, here)
         catalog.annotations.record(revise("6", image=made["detected"]))  # of no object
         for number, image in enumerate((made["detected"], made["stored"], made["erased"])):
-            catalog.labeling.adopt(HERE, image, "quai", keys.day_of(image), 11 + number, START)
+            about = Considered(image, "quai", keys.day_of(image))
+            catalog.labeling.adopt(HERE, about, 11 + number, START)
         waiting = Considered(made["dropped"], "quai", keys.day_of(made["dropped"]))
         catalog.labeling.consider(HERE, waiting, START)
         catalog.labeling_projects.follow(HERE, START)

@@ -16,6 +16,7 @@ from pipeline.catalog.drops import DropFilter
 from pipeline.catalog.engine import Transactions, make_engine
 from pipeline.catalog.feeds import FeedEnd
 from pipeline.catalog.integrity import examine
+from pipeline.catalog.labeling.claims import Claim
 from pipeline.catalog.labeling.tasks import Considered
 from pipeline.errors import CatalogError
 from tests.revisions import HERE, revise
@@ -114,8 +115,8 @@ def test_upgraded_catalog_does_what_is_new(url: str) -> None:
     assert [row.known for row in catalog.feeds.all()] == [["quai"]]
     assert catalog.labeling.unconsidered(HERE, 10) == ["quai-1"]
     assert catalog.labeling.consider(HERE, Considered("quai-1", "quai", "2026-11-21"), NOW)
-    assert len(catalog.labeling.claim(HERE, "token", NOW, NOW, 10, 1)) == 1
-    assert catalog.labeling.mark_sent(HERE, "token", {"quai-1": 7}, False, NOW) == 1
+    assert len(catalog.labeling_claims.claim(HERE, Claim("token", NOW, NOW), 10, 1)) == 1
+    assert catalog.labeling_claims.mark_sent(HERE, "token", {"quai-1": 7}, NOW) == 1
     assert catalog.annotations.record(revise(image="quai-1", task=7))
     assert catalog.labeling_projects.get(HERE) is not None
     catalog.close()

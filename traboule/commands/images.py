@@ -130,6 +130,7 @@ def delete(
     """Erase every trace of an image but a tombstone; its bytes will not be taken again."""
     from pipeline import keys
     from traboule.commander import find_commander
+    from traboule.labels.erased import tell_of_image
     from traboule.traces import find_traces
     from traboule.upkeep import forget_copies
 
@@ -138,7 +139,10 @@ def delete(
             confirm(f"Erase {image_id} for good?", yes=yes)
         find_commander(workspace).delete_image(image_id, reason)
         copies = forget_copies(workspace.data, image_id) if workspace.data else []
+        left = tell_of_image(workspace, image_id)
     typer.echo(f"erased {image_id}")
+    for line in left:
+        print_whole(line)
     for copy in copies:
         typer.echo(f"removed {copy}, a copy; sheets written elsewhere are yours to remove")
 

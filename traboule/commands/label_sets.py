@@ -184,6 +184,8 @@ def _tell_fetched(report: FetchReport, target: Path) -> list[str]:
         lines += [f"{what}: {file}: {why}" for file, why in list(files.items())[:SHOWN]]
         if len(files) > SHOWN:
             lines.append(f"{what}: and {len(files) - SHOWN} more")
+    if report.withdrawn:
+        lines.append(f"{len(report.withdrawn)} images left the set: they are in withdrawn/")
     if report.lines:
         lines.append(f"{len(report.lines)} label files have lines that were changed or left out")
     return [*lines, *report.notes, f"written to {target}; all of it is in report.json there"]

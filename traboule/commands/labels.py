@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from traboule.commands import label_sets
 from traboule.labels.options import (
     AllOption,
     EveryNthOption,
+    FailedOption,
     FractionOption,
     ImagesOption,
     NewestOption,
@@ -85,11 +86,28 @@ def disconnect(data: DataOption = None) -> None:
     """Forget the connection. What was sent and what was labelled stays, here and there."""
     from pipeline.errors import UserError
     from traboule.labels.connection import forget
+    from traboule.labels.erased import tell_before_disconnecting
 
     with existing_data(data) as workspace:
+        stays = tell_before_disconnecting(workspace)
         if workspace.data is None or not forget(workspace.data):
             raise UserError("no Label Studio is connected")
     typer.echo("disconnected; a run at work learns of it when it begins again")
+    for line in stays:
+        print_whole(f"note: {line}")
+
+
+@app.command("forget-erased")
+def forget_erased(data: DataOption = None) -> None:
+    """Labeling tasks of erased images, in a Label Studio that is connected no more, are deleted.
+
+    You deleted them there, or all of it is gone: nobody is asked to delete them any more.
+    """
+    from traboule.labels.erased import forget_left
+
+    with existing_data(data) as workspace:
+        forgotten = forget_left(workspace)
+    typer.echo(f"forgot labeling tasks of {count(forgotten, 'erased image')}")
 
 
 @app.command()
@@ -113,6 +131,7 @@ def push(  # one for each option
     since: SinceOption = None,
     label: LabelOption = None,
     limit: NewestOption = None,
+    failed: FailedOption = False,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -122,13 +141,15 @@ def push(  # one for each option
     """
     from pipeline.catalog.images import ImageFilter
     from pipeline.records import ImageState
-    from traboule.labels.pushing import find_images
+    from traboule.labels.pushing import find_failed, find_images
     from traboule.labels.pushing import push as push_images
 
     wanted = ImageFilter(camera, since, None, label, (ImageState.DETECTED,), limit)
     with existing_data(data) as workspace:
         check_camera(workspace, camera)
         found = find_images(workspace, wanted, images or [], every_image=every_image)
+        if failed:
+            found = find_failed(workspace, wanted, found)
         if found is not None and not found:
             typer.echo("no such images", err=True)
         pushed = push_images(workspace, found)
@@ -142,15 +163,25 @@ def push(  # one for each option
 
 
 @app.command()
-def pull(data: DataOption = None) -> None:
-    """Bring back what people said since the last time. A run, or `serve`, does it by itself."""
+def pull(
+    accept_deletions: Annotated[
+        bool, typer.Option("--accept-deletions", help="What is missing there was deleted.")
+    ] = False,
+    data: DataOption = None,
+) -> None:
+    """Bring back what people said since the last time. A run, or `serve`, does it by itself.
+
+    Where most labeling tasks are missing, nothing is marked as deleted until you accept it.
+    """
     from traboule.labels.pulling import pull as pull_changes
 
     with existing_data(data) as workspace:
-        followed = pull_changes(workspace)
-    typer.echo(f"received {count(followed.revisions, 'annotation')}")
-    if followed.passed_over:
-        typer.echo(f"passed over {count(followed.passed_over, 'labeling task')}: not of our images")
+        pulled = pull_changes(workspace, accept_deletions=accept_deletions)
+    typer.echo(f"received {count(pulled.annotations, 'annotation')}")
+    for why, number in pulled.passed_over.items():
+        typer.echo(f"passed over {count(number, 'labeling task')} {why}")
+    for note in pulled.notes:
+        print_whole(fit(f"note: {show(note)}"))
 
 
 @app.command()

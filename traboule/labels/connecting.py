@@ -18,6 +18,7 @@ from services.labeling.studio.project import find_project
 from services.labeling.studio.protocol import StudioProject
 from services.labeling.tasks import INSTALL_SDK
 from traboule.labels.connection import (
+    SECRETS,
     KnownStudio,
     find_known,
     find_labeling,
@@ -31,7 +32,6 @@ from traboule.workspace import Workspace
 
 FIRST_IMAGES_PORT = 8300
 SHORTEST_TITLE = 3  # Label Studio takes none below
-SECRETS = ("images-secret", "webhook-secret")
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _take_up_project(
     assert settings.url is not None
     with opened(settings.url, token) as studio:
         # Nothing remembered: one that was deleted is made anew, since a person asks for it.
-        project = find_project(studio, settings, None)
+        project = find_project(studio, settings)
     workspace.catalog.labeling_projects.contacted(project.key, utc_now())
     return project, compare_interface(project.interface, CLASSES)
 

@@ -18,6 +18,11 @@ from services.labeling.settings import ImageAccess, LabelingSettings, SendPolicy
 FOLDER = "labeling"
 FILE = "connection.json"
 LOOPBACK = "127.0.0.1"
+IMAGES_SECRET, WEBHOOK_SECRET, BACKEND_PASSWORD = SECRETS = (
+    "images-secret",
+    "webhook-secret",
+    "backend-password",
+)
 NOT_CONNECTED = (
     "no Label Studio is connected; connect one: traboule labels connect URL --token-file FILE, "
     "or have one made: traboule labels serve"
@@ -27,7 +32,8 @@ EMBEDDED_RUN_S = 5.0  # a run that is asked to end waits for no more
 
 class KnownStudio(BaseModel):
     """`images_port`: where we show images, by addresses that stand in labeling tasks for good.
-    `is_ours`: `labels serve` runs it. What is None is left to the environment."""
+    `is_ours`: `labels serve` runs it, and predictions at `backend_port` beside it. What is None is
+    left to the environment."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,6 +42,7 @@ class KnownStudio(BaseModel):
     project: str = Field(default="Traboule", min_length=3)
     images: ImageAccess = ImageAccess.SIGNED
     images_port: int
+    backend_port: int | None = None
     is_ours: bool = False
     policy: SendPolicy | None = None
     every_nth: int | None = None
@@ -106,14 +113,17 @@ def settings_of(data: Path, known: KnownStudio) -> LabelingSettings:
     }
     if known.is_ours:  # another may not be allowed to reach this machine
         named["webhook_url"] = f"{own}/webhook"
-        named["webhook_secret_file"] = folder / "webhook-secret"
+        named["webhook_secret_file"] = folder / WEBHOOK_SECRET
+        if known.backend_port is not None:
+            named["backend_url"] = f"http://{LOOPBACK}:{known.backend_port}"
+            named["backend_password_file"] = folder / BACKEND_PASSWORD
     return LabelingSettings(
         url=known.url,
         token_file=known.token_file,
         project=known.project,
         images=known.images,
         images_url=own,
-        images_secret_file=folder / "images-secret",
+        images_secret_file=folder / IMAGES_SECRET,
         api_host=LOOPBACK,
         api_port=known.images_port,
         run_s=EMBEDDED_RUN_S,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pipeline.errors import UserError
+from pipeline.labels.addresses import is_on
 from services.labeling.fetching.files import StudioFiles
 from services.labeling.fetching.images import fetch_images
 from services.labeling.fetching.report import FetchOptions, FetchReport
@@ -48,15 +48,13 @@ def fetch(data: Path | None, wanted: Fetch) -> tuple[FetchReport, Path]:
 
 
 def _find_studio(data: Path | None, wanted: Fetch) -> tuple[str, Path]:
-    if wanted.url is not None and wanted.token_file is not None:
-        return read_url(wanted.url), wanted.token_file.expanduser()
+    url = None if wanted.url is None else read_url(wanted.url)
+    token_file = None if wanted.token_file is None else wanted.token_file.expanduser()
+    if url is not None and token_file is not None:
+        return url, token_file
     connected = find_labeling(find_settings(data)[0])
     if connected is None or connected.url is None or connected.token_file is None:
         raise UserError("which Label Studio? --url URL --token-file FILE")
-    if wanted.url is not None and _host(read_url(wanted.url)) != _host(connected.url):
+    if url is not None and not is_on(url, connected.url):
         raise UserError("name the file that holds its token: --token-file FILE")
-    return wanted.url or connected.url, wanted.token_file or connected.token_file
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc
+    return url or connected.url, token_file or connected.token_file

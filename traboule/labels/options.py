@@ -80,6 +80,9 @@ SentImagesArgument = Annotated[
 AllOption = Annotated[
     bool, typer.Option("--all", help="Every image, whatever the connection's policy says.")
 ]
+FailedOption = Annotated[
+    bool, typer.Option("--failed", help="All that failed, once more; what was wrong is mended.")
+]
 NewestOption = Annotated[
     int | None,
     typer.Option("--limit", min=1, max=MAX_LIMIT, metavar="N", help="The newest N of them."),

@@ -25,6 +25,7 @@ from traboule.labels.connection import (
 from traboule.labels.image_service import ImageService, is_held
 from traboule.labels.installation import find_port, install, running_studio
 from traboule.labels.installation import find_program as find_installed
+from traboule.labels.prediction_service import FIRST_BACKEND_PORT, predicting
 from traboule.labels.reaching import make_context
 from traboule.labels.rounds import Rounds
 from traboule.watch import stop_asked
@@ -43,6 +44,7 @@ def serve(workspace: Workspace, port: int | None, tell: Tell, tell_often: Tell) 
     if data is None:
         raise UserError("Label Studio is a service here: docker compose up")
     known = _choose(data, port)
+    known = known.model_copy(update={"backend_port": _choose_backend_port(known)})
     make_secrets(data)  # the folder as well, for its owner alone
     program = find_program(tell, tell_often)
     with _ended_by_sigterm(), running_studio(program, _folder(data), _port(known), tell) as studio:
@@ -91,6 +93,11 @@ def _choose(data: Path, port: int | None) -> KnownStudio:
     return known
 
 
+def _choose_backend_port(known: KnownStudio) -> int:
+    """The one it had, where it is free; images may be shown at a later port than the usual."""
+    return find_port(known.backend_port or max(FIRST_BACKEND_PORT, known.images_port + 1))
+
+
 def _folder(data: Path) -> Path:
     return place_of(data) / FOLDER
 
@@ -105,6 +112,7 @@ def _work(workspace: Workspace, data: Path, known: KnownStudio, tell: Tell) -> N
     rounds = Rounds(make_context(workspace, settings), tell)
     with (
         stop_asked() as stop,
+        predicting(settings, workspace.store, tell),
         ImageService(data, settings, workspace.store, lambda hint: news.set()) as images,
     ):
         if images.trouble:

@@ -53,6 +53,20 @@ def find_images(
     return [row.id for row in workspace.catalog.images.search(wanted)]
 
 
+def find_failed(
+    workspace: Workspace, wanted: ImageFilter, among: Sequence[str] | None
+) -> Sequence[str]:
+    """Images that were given up, and can be sent: all of them where `among` is None. UserError
+    where no Label Studio was reached yet, or a number of images is wanted."""
+    if wanted.limit is not None:
+        raise UserError("--failed is of all that failed: it goes without --limit")
+    failed = workspace.catalog.labeling.failed(find_project_key(workspace))
+    if among is not None:
+        failed = sorted(set(failed) & set(among))
+    states = workspace.catalog.images.states(failed)
+    return [image for image, state in states.items() if state is ImageState.DETECTED]
+
+
 def push(workspace: Workspace, images: Sequence[str] | None) -> Pushed:
     """Send these, whatever the policy says of them; with None what the policy has waiting."""
     if images is not None and not images:

@@ -70,8 +70,7 @@ def opened(url: str, token: str) -> Iterator[Studio]:
     try:
         yield studio
     finally:
-        if close := getattr(studio, "close", None):
-            close()
+        studio.close()
 
 
 def _pass_over(message: Message) -> None:

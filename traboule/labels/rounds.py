@@ -14,6 +14,7 @@ from services.labeling.receiving.following import follow
 from services.labeling.sending.considering import catch_up
 from services.labeling.sending.pushing import push_waiting
 from services.labeling.studio.connection import Connected
+from services.labeling.tasks import FOLLOWING, SENDING
 from traboule.printing import count
 
 PAUSE_S = 5.0
@@ -41,25 +42,26 @@ class Rounds:
         """Why it came to nothing, if it did."""
         connection = self._context.connection
         try:
-            with connection.session() as connected:
-                if connected is not None:
-                    self._work(connected)
+            for kind, work in ((SENDING, self._send), (FOLLOWING, self._follow)):
+                with connection.session(kind) as connected:
+                    if connected is not None:
+                        work(connected, time.monotonic() + self._context.settings.run_s)
         except TransientError as error:
             log.warning("a round failed", reason=str(error))
             return str(error)
         return connection.reason
 
-    def _work(self, connected: Connected) -> None:
-        context = self._context
-        ends_at = time.monotonic() + context.settings.run_s
-        while catch_up(context, connected.key, ends_at) and time.monotonic() < ends_at:
+    def _send(self, connected: Connected, ends_at: float) -> None:
+        while catch_up(self._context, connected.key, ends_at) and time.monotonic() < ends_at:
             pass
-        if sent := push_waiting(context, connected, ends_at):
+        if sent := push_waiting(self._context, connected, ends_at):
             self._tell(f"sent {count(sent, 'image')}")
-        followed = follow(context, connected, ends_at)
+
+    def _follow(self, connected: Connected, ends_at: float) -> None:
+        followed = follow(self._context, connected, ends_at)
         if followed.revisions:
             self._tell(f"received {count(followed.revisions, 'annotation')}")
-        compare_when_due(context, connected, ends_at)
+        compare_when_due(self._context, connected, ends_at)
 
     def _note_trouble(self, reason: str) -> None:
         if reason != self._trouble:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from pipeline.annotations import USABLE
+from pipeline.annotations import CLASSES, USABLE
+from pipeline.catalog.engine import Transactions
+from pipeline.catalog.labeling import standing
 from pipeline.catalog.labeling.tasks import TaskState
 from traboule.labels.connection import find_labeling
 from traboule.labels.projects import find_row
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelingState:
-    """`project` None: none was reached yet. `tasks` by state, `annotations` by status; `labelled`:
-    images that a set can be made from. `reason`: why Label Studio does not answer."""
+    """`project` None: none was reached yet. `tasks` by state, `annotations` by status; `reason`:
+    why Label Studio does not answer. `held_back`: how many wait because `per_camera_and_day` of
+    theirs were sent; both are known where labeling's settings are."""
 
     url: str | None
     project: str | None = None
@@ -32,6 +35,8 @@ class LabelingState:
     left_out: Mapping[str, int] = field(default_factory=dict)
     failed: Mapping[str, int] = field(default_factory=dict)
     annotations: Mapping[str, int] = field(default_factory=dict)
+    per_camera_and_day: int | None = None
+    held_back: int = 0
 
 
 def read_state(workspace: Workspace) -> LabelingState | None:
@@ -43,6 +48,7 @@ def read_state(workspace: Workspace) -> LabelingState | None:
         return None if url is None else LabelingState(url)
     is_known = row.contacted_at is not None
     key, tasks = row.project, workspace.catalog.labeling
+    per_day = settings.per_camera_and_day if settings else None
     return LabelingState(
         url=url or (None if workspace.data else key.rpartition("#")[0]),
         project=key if is_known else None,
@@ -54,11 +60,17 @@ def read_state(workspace: Workspace) -> LabelingState | None:
         left_out=tasks.reasons(key, TaskState.LEFT_OUT),
         failed=tasks.reasons(key, TaskState.FAILED),
         annotations=workspace.catalog.annotations.count_by_status(),
+        per_camera_and_day=per_day,
+        held_back=0 if per_day is None else _count_held_back(workspace, key, per_day),
     )
 
 
-def count_labelled(workspace: Workspace) -> int:
-    return sum(1 for _ in workspace.catalog.annotations.images(statuses=USABLE))
+def _count_held_back(workspace: Workspace, project: str, per_day: int) -> int:
+    return standing.count_held_back(Transactions(workspace.catalog.engine), project, per_day)
+
+
+def count_labelled(workspace: Workspace) -> standing.Labelled:
+    return standing.count_labelled(Transactions(workspace.catalog.engine), CLASSES)
 
 
 def read_agreement(workspace: Workspace) -> Agreement:

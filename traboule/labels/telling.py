@@ -10,6 +10,8 @@ from typing import Any
 from pipeline.catalog.labeling.tasks import TaskState
 from pipeline.errors import UserError
 from traboule.labels.connection import NOT_CONNECTED
+from traboule.labels.erased import WHAT_TO_DO, find_left
+from traboule.labels.projects import address_of
 from traboule.labels.state import LabelingState, count_labelled, read_agreement, read_state
 from traboule.printing import Record, show
 from traboule.workspace import Workspace
@@ -29,10 +31,12 @@ def describe_all(workspace: Workspace) -> dict[str, Any]:
     state = read_state(workspace)
     if state is None:
         raise UserError(NOT_CONNECTED)
-    agreement = read_agreement(workspace)
+    agreement, labelled = read_agreement(workspace), count_labelled(workspace)
     return {
         **asdict(state),
-        "labelled_images": count_labelled(workspace),
+        "labelled_images": labelled.usable,
+        "unusable_images": labelled.unusable,
+        "left_there": [one.tell() for one in find_left(workspace.catalog, workspace.data)],
         "agreement": {
             "images": agreement.images,
             "disagreeing": agreement.disputed,
@@ -51,17 +55,26 @@ def tell_briefly(state: LabelingState) -> str:
 
 
 def tell_all(known: Record) -> Iterator[str]:
-    yield f"Label Studio  {show(known['project'] or known['url'])}"
+    yield f"Label Studio  {show(address_of(known['project'] or known['url']))}"
     yield f"last contact  {_show_time(known['contacted_at'])}"
     if known["reason"]:
         yield f"it fails now: {show(known['reason'])}"
     yield f"images        {_tell_counts(known['tasks'], TASKS) or 'none yet'}"
+    if known["held_back"]:
+        yield (
+            f"  {known['held_back']} wait since {known['per_camera_and_day']} of a camera and day "
+            "are sent by themselves; to send them: traboule labels push --camera ID"
+        )
     for word in ("left_out", "failed"):
         for reason, count in known[word].items():
             yield f"  {count} {word.replace('_', ' ')}: {show(reason)}"
     yield f"annotations   {_tell_counts(known['annotations'], {}) or 'none yet'}"
     yield f"labelled      {known['labelled_images']} images that people labelled or found empty"
+    if known["unusable_images"]:
+        yield f"  {known['unusable_images']} more with nothing usable: no label of ours is in them"
     yield from _tell_agreement(known["agreement"])
+    for left in known["left_there"]:
+        yield f"note: {show(left)}: {WHAT_TO_DO}"
     for note in known["notes"]:
         yield f"note: {show(note)}"
 

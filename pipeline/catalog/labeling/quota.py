@@ -12,7 +12,13 @@ from heapq import nsmallest
 from sqlalchemy import func, literal, select, union_all
 from sqlalchemy.orm import Session
 
-from pipeline.catalog.labeling.queries import Conditions, TaskState, in_state, is_claimed
+from pipeline.catalog.labeling.states import (
+    Conditions,
+    TaskState,
+    in_state,
+    is_claimed,
+    is_free,
+)
 from pipeline.catalog.tables import LabelingTaskRow
 
 DAYS_AT_ONCE = 200  # days of sources that are read for one claim
@@ -33,10 +39,6 @@ def choose(session: Session, project: str, limit: int, quota: int | None) -> lis
     elif limit:
         chosen += _read(session, others, limit)
     return [image for _, image in chosen]
-
-
-def is_free(project: str) -> Conditions:
-    return (*in_state(project, TaskState.WAITING), LabelingTaskRow.claim_token.is_(None))
 
 
 def _choose_within(

@@ -5,28 +5,30 @@ An image has one row in a project, and one labeling task at most.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from pipeline.catalog.engine import change, insert_into
-from pipeline.catalog.labeling.claims import LabelingClaims, is_held, lock_project
-from pipeline.catalog.labeling.queries import AT_ONCE, TaskState, in_state
-from pipeline.catalog.tables import LabelingTaskRow
+from pipeline.catalog.engine import Transactions, change, insert_into
+from pipeline.catalog.labeling.claims import disown, lock_project, sent_as
+from pipeline.catalog.labeling.states import AT_ONCE, TaskState, closed, in_state
+from pipeline.catalog.tables import ImageRow, LabelingTaskRow
+from pipeline.records import ImageState
 
 __all__ = ["Considered", "LabelingTasks", "TaskState"]
 
 _KEY = ["project", "image_id"]
 _FOUND = "found in the project"
+_PAGE = 1000
 _is_unsent = LabelingTaskRow.state.not_in([TaskState.SENT.value, TaskState.ERASED.value])
 _is_or_may_be_there = (
     (LabelingTaskRow.state == TaskState.SENT.value)
     | LabelingTaskRow.claim_token.is_not(None)
-    | LabelingTaskRow.copied.is_(True)
+    | LabelingTaskRow.copy_address.is_not(None)
 )
 
 
@@ -42,7 +44,10 @@ class Considered:
     reason: str = ""
 
 
-class LabelingTasks(LabelingClaims):
+class LabelingTasks:
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
     def consider(self, project: str, considered: Considered, now: datetime) -> bool:
         """Whether the image had no row yet, and now has this one."""
         values = _values(project, considered, now) | {"state": considered.state.value}
@@ -61,45 +66,19 @@ class LabelingTasks(LabelingClaims):
             parts = [wanted[start : start + AT_ONCE] for start in range(0, len(wanted), AT_ONCE)]
             return sum(_ask(session, part) for part in parts)
 
-    def mark_sent(
-        self, project: str, token: str, tasks: Mapping[str, int], copied: bool, now: datetime
-    ) -> int:
-        """Image to labeling task, of those that are `token`'s; how many were."""
-        with self._transactions.writing() as session:
-            held = select(LabelingTaskRow).where(*is_held(project, token)).with_for_update()
-            mine = [row for row in session.scalars(held) if row.image_id in tasks]
-            _disown(session, project, [tasks[row.image_id] for row in mine], now)
-            for row in mine:
-                values = _sent_as(tasks[row.image_id], now) | {"copied": copied}
-                for name, value in values.items():
-                    setattr(row, name, value)
-            return len(mine)
-
-    def adopt(  # noqa: PLR0913  a row's worth
-        self, project: str, image_id: str, source: str, day: str, task_id: int, now: datetime
-    ) -> bool:
+    def adopt(self, project: str, about: Considered, task_id: int, now: datetime) -> bool:
         """A labeling task was found over there; whether it now is its image's, which had none."""
-        about = Considered(image_id, source, day, reason=_FOUND)
-        values = _values(project, about, now) | _sent_as(task_id, now)
+        values = _values(project, about, now) | {"reason": _FOUND} | sent_as(task_id, now)
         with self._transactions.writing() as session:
-            row = session.get(LabelingTaskRow, (project, image_id), with_for_update=True)
+            row = session.get(LabelingTaskRow, (project, about.image_id), with_for_update=True)
             if row is not None and row.state in (TaskState.SENT, TaskState.ERASED):
                 return False
-            _disown(session, project, [task_id], now)
+            disown(session, project, [task_id], now)
             insert = insert_into(session, LabelingTaskRow).values(values)
             adopted = insert.on_conflict_do_update(
-                index_elements=_KEY, set_=_sent_as(task_id, now), where=_is_unsent
+                index_elements=_KEY, set_=sent_as(task_id, now), where=_is_unsent
             )
             return session.scalars(adopted.returning(LabelingTaskRow.image_id)).first() is not None
-
-    def mark_failed(self, project: str, image_id: str, reason: str, now: datetime) -> bool:
-        """Whether it waited, and is now given up."""
-        values = _closed(TaskState.FAILED, now) | {"reason": reason}
-        with self._transactions.writing() as session:
-            waiting = update(LabelingTaskRow).where(
-                *in_state(project, TaskState.WAITING), LabelingTaskRow.image_id == image_id
-            )
-            return change(session, waiting.values(values)) == 1
 
     def mark_gone(self, project: str, task_ids: Sequence[int], now: datetime) -> int:
         """Labeling tasks were deleted over there; of how many images."""
@@ -112,7 +91,7 @@ class LabelingTasks(LabelingClaims):
                         *in_state(project, TaskState.SENT),
                         LabelingTaskRow.task_id.in_(task_ids[start : start + AT_ONCE]),
                     )
-                    .values(_closed(TaskState.GONE, now)),
+                    .values(closed(TaskState.GONE, now)),
                 )
                 for start in range(0, len(task_ids), AT_ONCE)
             )
@@ -121,7 +100,7 @@ class LabelingTasks(LabelingClaims):
         """Its rows go, in all projects; where it, or a copy, is over there or may be, one stays,
         ERASED, until that is deleted. How many of those are new."""
         its = LabelingTaskRow.image_id == image_id, LabelingTaskRow.state != TaskState.ERASED.value
-        values = _closed(TaskState.ERASED, now) | {"reason": ""}
+        values = closed(TaskState.ERASED, now) | {"reason": ""}
         with self._transactions.writing() as session:
             kept = update(LabelingTaskRow).where(*its, _is_or_may_be_there)
             erased = change(session, kept.values(values))
@@ -133,6 +112,101 @@ class LabelingTasks(LabelingClaims):
         erased = delete(LabelingTaskRow).where(*in_state(project, TaskState.ERASED))
         with self._transactions.writing() as session:
             return change(session, erased.where(LabelingTaskRow.image_id.in_(image_ids)))
+
+    def get(self, project: str, image_id: str) -> LabelingTaskRow | None:
+        with self._transactions.reading() as session:
+            return session.get(LabelingTaskRow, (project, image_id))
+
+    def rows(self, project: str, image_ids: Sequence[str]) -> dict[str, LabelingTaskRow]:
+        """Image to its row, of those that have one."""
+        found: dict[str, LabelingTaskRow] = {}
+        with self._transactions.reading() as session:
+            for start in range(0, len(image_ids), AT_ONCE):
+                some = LabelingTaskRow.image_id.in_(image_ids[start : start + AT_ONCE])
+                query = select(LabelingTaskRow).where(LabelingTaskRow.project == project, some)
+                found |= {row.image_id: row for row in session.scalars(query)}
+        return found
+
+    def of_image(self, image_id: str) -> Sequence[LabelingTaskRow]:
+        """Its rows in all projects."""
+        query = select(LabelingTaskRow).where(LabelingTaskRow.image_id == image_id)
+        with self._transactions.reading() as session:
+            return session.scalars(query.order_by(LabelingTaskRow.project)).all()
+
+    def with_row(self, image_ids: Collection[str]) -> set[str]:
+        """Those of the images that have a row in any project, and are not to be deleted there."""
+        wanted, found = list(image_ids), set[str]()
+        query = select(LabelingTaskRow.image_id).where(LabelingTaskRow.state != TaskState.ERASED)
+        with self._transactions.reading() as session:
+            for start in range(0, len(wanted), AT_ONCE):
+                some = LabelingTaskRow.image_id.in_(wanted[start : start + AT_ONCE])
+                found |= set(session.scalars(query.where(some)))
+        return found
+
+    def by_task(self, project: str, task_ids: Sequence[int]) -> dict[int, LabelingTaskRow]:
+        """Labeling task to its row, of those that have one."""
+        found: dict[int, LabelingTaskRow] = {}
+        with self._transactions.reading() as session:
+            for start in range(0, len(task_ids), AT_ONCE):
+                some = LabelingTaskRow.task_id.in_(task_ids[start : start + AT_ONCE])
+                query = select(LabelingTaskRow).where(LabelingTaskRow.project == project, some)
+                found |= {row.task_id: row for row in session.scalars(query) if row.task_id}
+        return found
+
+    def sent_ids(self, project: str) -> Iterator[tuple[int, str]]:
+        """Labeling task and image of all that were sent, by number; read in pages."""
+        last = 0
+        while True:
+            query = (
+                select(LabelingTaskRow.task_id, LabelingTaskRow.image_id)
+                .where(*in_state(project, TaskState.SENT), LabelingTaskRow.task_id > last)
+                .order_by(LabelingTaskRow.task_id)
+                .limit(_PAGE)
+            )
+            with self._transactions.reading() as session:
+                page = [(task, image) for task, image in session.execute(query) if task]
+            yield from page
+            if len(page) < _PAGE:
+                return
+            last = page[-1][0]
+
+    def unconsidered(self, project: str, limit: int) -> Sequence[str]:
+        """Detected images that have no row here, the newest last: their message was lost, or they
+        are older than the project."""
+        known = select(LabelingTaskRow.image_id).where(LabelingTaskRow.project == project)
+        query = (
+            select(ImageRow.id)
+            .where(ImageRow.state == ImageState.DETECTED.value, ImageRow.id.not_in(known))
+            .order_by(ImageRow.captured_at, ImageRow.id)
+            .limit(limit)
+        )
+        with self._transactions.reading() as session:
+            return session.scalars(query).all()
+
+    def erased(self, project: str, limit: int) -> Sequence[str]:
+        """Images of which everything over there is to be deleted."""
+        return self._images(project, TaskState.ERASED, limit)
+
+    def failed(self, project: str) -> Sequence[str]:
+        """Images that were given up."""
+        return self._images(project, TaskState.FAILED)
+
+    def count_by_state(self, project: str) -> dict[str, int]:
+        return self._count(LabelingTaskRow.state, LabelingTaskRow.project == project)
+
+    def reasons(self, project: str, state: TaskState) -> dict[str, int]:
+        """Reason to how many images, of those in that state."""
+        return self._count(LabelingTaskRow.reason, *in_state(project, state))
+
+    def _count(self, by: Any, *where: ColumnElement[bool]) -> dict[str, int]:
+        query = select(by, func.count()).where(*where).group_by(by).order_by(by)
+        with self._transactions.reading() as session:
+            return {what: number for what, number in session.execute(query)}
+
+    def _images(self, project: str, state: TaskState, limit: int | None = None) -> Sequence[str]:
+        query = select(LabelingTaskRow.image_id).where(*in_state(project, state))
+        with self._transactions.reading() as session:
+            return session.scalars(query.order_by(LabelingTaskRow.image_id).limit(limit)).all()
 
 
 def _values(project: str, about: Considered, now: datetime) -> dict[str, Any]:
@@ -148,34 +222,20 @@ def _values(project: str, about: Considered, now: datetime) -> dict[str, Any]:
     }
 
 
-def _closed(state: TaskState, now: datetime) -> dict[str, Any]:
-    """Nobody has a claim any more."""
-    return {"state": state.value, "updated_at": now, "claim_token": None, "claimed_until": None}
-
-
-def _sent_as(task_id: int, now: datetime) -> dict[str, Any]:
-    return _closed(TaskState.SENT, now) | {"task_id": task_id}
-
-
 def _ask(session: Session, wanted: Sequence[Mapping[str, Any]]) -> int:
     insert = insert_into(session, LabelingTaskRow).values(wanted)
     again = ("state", "asked", "rank", "reason", "updated_at")
+    # What was gone may be there again: a claim that has run out is looked for before it is sent.
+    was_gone = LabelingTaskRow.state == TaskState.GONE
+    lapsed = {
+        "claim_token": case((was_gone, "asked again"), else_=LabelingTaskRow.claim_token),
+        "claimed_until": case(
+            (was_gone, insert.excluded["updated_at"]), else_=LabelingTaskRow.claimed_until
+        ),
+    }
     upsert = insert.on_conflict_do_update(
         index_elements=_KEY,
-        set_={"task_id": None} | {name: insert.excluded[name] for name in again},
+        set_={"task_id": None} | lapsed | {name: insert.excluded[name] for name in again},
         where=_is_unsent,
     )
     return len(session.scalars(upsert.returning(LabelingTaskRow.image_id)).all())
-
-
-def _disown(session: Session, project: str, task_ids: Collection[int], now: datetime) -> None:
-    """A Label Studio set up anew numbers its tasks from 1 again: ours of the same numbers are of
-    the one before."""
-    numbers = sorted(task_ids)
-    for start in range(0, len(numbers), AT_ONCE):
-        there = LabelingTaskRow.task_id.in_(numbers[start : start + AT_ONCE])
-        theirs = update(LabelingTaskRow).where(LabelingTaskRow.project == project, there)
-        erased = LabelingTaskRow.state == TaskState.ERASED
-        session.execute(theirs.where(erased).values(task_id=None))
-        gone = _closed(TaskState.GONE, now) | {"task_id": None}
-        session.execute(theirs.where(~erased).values(gone))

@@ -1,10 +1,10 @@
 """The routes that Label Studio asks of an ML backend; all but /health by basic authentication.
 
-GET  /health      200 {"status": "UP"}
-POST /setup       200 {"model_version": …}, null while a model is missing; 422 for an interface in
-                  which none of our labels can be drawn
+GET  /health      200 {"status": "UP"}; beside it, while a model is missing, {"problem": why}
+POST /setup       200 {"model_version": …}; 422 for an interface in which none of our labels can be
+                  drawn; 503 while a model is missing: Label Studio shows the backend as failing
+                  then, and asks again before it next wants predictions
 POST /predict     200 {"results": […]}; 503 while a model is missing: Label Studio stores nothing
-                  then, and asks again when a person does
 POST /webhook     204; nothing is learnt here
 GET  /versions    200 {"versions": […]}
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
@@ -38,6 +39,7 @@ from services.detection.backend.settings import BackendSettings
 from services.detection.backend.setups import Setup, Setups
 
 MAX_SETUP_BYTES = 4 * 2**20
+HEALTH_WITHIN_S = 0.5  # Label Studio waits for a second
 MAX_PREDICT_BYTES = 16 * 2**20  # ten thousand tasks as Label Studio writes them
 
 log = get_logger(__name__)
@@ -54,22 +56,14 @@ class Backend:
 
     async def set_up(self, request: Request) -> Response:
         asked = await read_asked(request, SetupRequest, MAX_SETUP_BYTES)
-        version = None
-        try:
-            version = (await self._find_ability(asked.interface)).version
-        except (ModelUnavailable, CorruptModel) as error:
-            log.warning("set up without a model", reason=str(error))
+        version = (await self._find_ability(asked.interface)).version
         self.setups.remember(asked.project, Setup(asked.url, asked.access_token, version))
         return JSONResponse({"model_version": version})
 
     async def predict(self, request: Request) -> Response:
         ends_at = time.monotonic() + self.settings.deadline_s
         asked = await read_asked(request, PredictRequest, MAX_PREDICT_BYTES)
-        try:
-            ability = await self._find_ability(asked.interface)
-        except (ModelUnavailable, CorruptModel) as error:
-            log.warning("no predictions", reason=str(error))
-            raise Refused(503, str(error)) from error
+        ability = await self._find_ability(asked.interface)
         question = Question(ability, self.setups.of(asked.project), ends_at)
         found = await self.predictor.answer(asked.tasks, question, self.settings.max_tasks)
         if asked.is_interactive:  # nothing is stored of it, and it wants one prediction
@@ -88,6 +82,28 @@ class Backend:
             return await asyncio.to_thread(find_ability, *wanted)
         except (UnreadableInterface, NothingToFind) as error:
             raise Refused(422, str(error)) from error
+        except (ModelUnavailable, CorruptModel) as error:
+            log.warning("no predictions", reason=str(error))
+            raise Refused(503, str(error)) from error
+
+    async def tell_health(self, request: Request) -> Response:
+        """Well or not, it is up: what is not would be taken for no backend at all."""
+        told = {"status": "UP", "model_class": "Traboule"}
+        with suppress(TimeoutError):  # the models are being loaded
+            async with asyncio.timeout(HEALTH_WITHIN_S):
+                problem = await asyncio.to_thread(find_problem, self)
+                told |= {"problem": problem} if problem else {}
+        return JSONResponse(told)
+
+
+def find_problem(backend: Backend) -> str:
+    """Why nothing is predicted, and what to do; empty where all models are there."""
+    names = (*backend.settings.detectors, *backend.settings.face_detectors)
+    try:
+        backend.detectors(names)
+    except (ModelUnavailable, CorruptModel) as error:
+        return str(error)
+    return ""
 
 
 def make_api(backend: Backend) -> Starlette:
@@ -105,17 +121,13 @@ def make_api(backend: Backend) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/health", _tell_health),
+            Route("/health", backend.tell_health),
             Route("/setup", guard(backend.set_up), methods=["POST"]),
             Route("/predict", guard(backend.predict), methods=["POST"]),
             Route("/webhook", guard(backend.take_event), methods=["POST"]),
             Route("/versions", guard(backend.list_versions)),
         ]
     )
-
-
-async def _tell_health(request: Request) -> Response:
-    return JSONResponse({"status": "UP", "model_class": "Traboule"})
 
 
 def _refuse(status: int, reason: str, headers: dict[str, str] | None = None) -> Response:

@@ -6,13 +6,14 @@ from __future__ import annotations
 from pipeline.vitals import Vitals
 from pipeline.watchdog import Limits, watch
 
-LIMITS = Limits(stale_s=180.0)  # one request may take a minute
+LIMITS = Limits(stale_s=660.0)  # Label Studio may make an export for ten minutes
 
 
 def work(vitals: Vitals) -> None:
     # Imported in the child: the watchdog, its parent, needs none of it.
     from pipeline.logs import start_logs
-    from services.labeling.fetching.schedule import Export, FetchSettings, Rest, fetch_for_ever
+    from services.labeling.fetching.schedule import Export, Rest, fetch_for_ever
+    from services.labeling.fetching.settings import FetchSettings
 
     start_logs()
     settings = FetchSettings()

@@ -1,5 +1,8 @@
 """The folder that images are fetched into: images/, labels/, data.yaml, and a list of the fetched.
 
+What leaves the set goes to withdrawn/: a trainer takes an image without labels for one in which
+nothing is to be found.
+
 A killed run leaves whole files and a list of them, which the next one goes on from.
 """
 
@@ -10,7 +13,7 @@ import json
 import os
 import tempfile
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +26,7 @@ from services.labeling.fetching.label_files import LabelFile
 from services.labeling.fetching.task_images import TaskImage
 
 LIST_OF_FETCHED = "fetched.jsonl"
+WITHDRAWN = "withdrawn"
 PART = ".fetching-"
 LONGEST_NAME_BYTES = 240  # file systems take 255, endings included
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
@@ -77,9 +81,24 @@ class FetchedSet:
     def add_labels(self, name: str, text: str) -> None:
         self._put(self._labels / f"{name}.txt", text.encode())
 
-    def forget_labels(self, name: str) -> None:
-        """Labels without their image are no part of a set."""
-        (self._labels / f"{name}.txt").unlink(missing_ok=True)
+    def withdraw(self, name: str) -> bool:
+        """Take an image that was fetched, and its labels, out of the set; False for none."""
+        images = [f"{name}{suffix}" for suffix in SUFFIXES.values()] if self.lists(name) else []
+        places = [self._images / file for file in images] + [self._labels / f"{name}.txt"]
+        there = [place for place in places if place.is_file()]
+        for place in there:
+            self._move_out(place)
+        return bool(there)
+
+    def withdraw_others(self, kept: Collection[str]) -> Sequence[str]:
+        """All that were fetched but these; their names."""
+        kept_files = set(map(_file_system_name, kept))
+        others = [name for name in self._fetched if _file_system_name(name) not in kept_files]
+        return [name for name in sorted(others) if self.withdraw(name)]
+
+    def lists(self, name: str) -> bool:
+        """Whether an image was fetched by that name, and is no way out of the folder."""
+        return name in self._fetched and Path(name).name == name
 
     def describe(self, classes: Mapping[int, str]) -> None:
         """data.yaml, without `path`: `yolo` then takes its own folder. Trainers count classes from
@@ -119,6 +138,14 @@ class FetchedSet:
         except OSError as error:
             raise _unwritable(self._folder, error) from error
 
+    def _move_out(self, path: Path) -> None:
+        target = self._folder / WITHDRAWN / path.parent.name / path.name
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+        except OSError as error:
+            raise _unwritable(target, error) from error
+
     def _put(self, path: Path, data: bytes) -> None:
         try:
             descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=PART)
@@ -142,12 +169,17 @@ def name_apart(files: Sequence[LabelFile]) -> Sequence[str]:
     for file in files:
         stem = _shorten(file.stem)
         name, number = stem, 1
-        while (key := unicodedata.normalize("NFC", name).casefold()) in taken:
+        while (key := _file_system_name(name)) in taken:
             number += 1
             name = f"{stem}-{number}"
         taken.add(key)
         names.append(name)
     return names
+
+
+def _file_system_name(name: str) -> str:
+    """The same for what some file systems take for the same."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _shorten(stem: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from services.labeling.fetching.task_images import TaskImage, TaskIndex, locate
 from services.labeling.fetching.task_pages import list_images
 from services.labeling.studio.failures import StudioUnavailable
 
+EXPORT = ".export.zip"
 FAILURES_IN_A_ROW = 5  # of Label Studio itself, each with all its attempts: it is down
 
 
@@ -45,14 +46,19 @@ def fetch_images(
 def fetch_export(
     studio: StudioFiles, project: int, out: Path, options: FetchOptions | None = None
 ) -> FetchReport:
-    """The same with the labels that the project's own YOLO export has now."""
-    options = replace(options or FetchOptions(), project=project)
-    with tempfile.TemporaryDirectory(prefix="export-") as folder:
-        archive = Path(folder) / "export.zip"
-        archive.write_bytes(studio.get_api(f"/api/projects/{project}/export?exportType=YOLO"))
-        return fetch_images(
-            archive, studio, out, replace(options or FetchOptions(), project=project)
-        )
+    """The same with the labels that the project's own YOLO export has now, and no others."""
+    options = replace(options or FetchOptions(), project=project, is_all=True)
+    archive = out / EXPORT
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with archive.open("wb") as file:
+            studio.save(f"/api/projects/{project}/export?exportType=YOLO", file)
+        return fetch_images(archive, studio, out, options)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror}") from error
+    finally:
+        with suppress(OSError):
+            archive.unlink()
 
 
 def _refuse_overlap(labels: Path, written: Path) -> None:
@@ -71,6 +77,7 @@ class _Fetching:
         self._report = FetchReport(notes=list(labels.problems))
         self._next_at_s = 0.0
         self._failures = 0  # of Label Studio, in a row
+        self._kept: set[str] = set()  # names of images that stay in the set
 
     def run(self, index: TaskIndex) -> FetchReport:
         matched = self._match(index)
@@ -82,6 +89,8 @@ class _Fetching:
                     self._report.renamed[file.path] = name
                 self._add(file, image, name)
                 self._options.progress(left + done, len(self._labels.files))
+            if self._options.is_all:
+                self._report.withdrawn += self._target.withdraw_others(self._kept)
         finally:
             self._finish()
         return self._report
@@ -97,6 +106,8 @@ class _Fetching:
                 self._report.ambiguous[file.path] = match.reason
             else:
                 self._report.missing[file.path] = match.reason
+                # Tasks are listed page by page: one deleted meanwhile hides another.
+                self._kept.update(name_apart([file]))
         return [pair for pairs in by_address.values() for pair in self._settle(pairs)]
 
     def _settle(
@@ -115,18 +126,23 @@ class _Fetching:
     def _add(self, file: LabelFile, image: TaskImage, name: str) -> None:
         if not file.data.strip() and not image.annotated:
             self._report.unlabelled.append(file.path)
-            self._target.forget_labels(name)
+            self._withdraw(name)
             return
         if self._target.holds(name, image):
             self._report.already_there.append(file.path)
         elif not self._download(file, image, name):
-            self._target.forget_labels(name)
+            self._withdraw(name)
             return
         clean = clean_labels(file.data, self._classes)
         if clean.problems:
             self._report.lines[file.path] = clean.problems
         self._report.empty += clean.objects == 0
         self._target.add_labels(name, clean.text)
+        self._kept.add(name)
+
+    def _withdraw(self, name: str) -> None:
+        if self._target.withdraw(name):
+            self._report.withdrawn.append(name)
 
     def _download(self, file: LabelFile, image: TaskImage, name: str) -> bool:
         self._wait()

@@ -6,11 +6,11 @@ the first, and misreads the second.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-BOX_NUMBERS, FEWEST_POINT_NUMBERS = 4, 6
+from services.labeling.sets.formats.yolo_lines import BadLine, Line, read_line
+
 LEAST_SIDE = 1e-6
 
 
@@ -23,73 +23,56 @@ class CleanLabels:
     problems: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Line:
-    number: int
-    class_id: int
-    values: Sequence[float]  # of a box: centre, width, height; else points
-
-
 def clean_labels(data: bytes, class_ids: Collection[int] | None) -> CleanLabels:
     """Lines are left out that are no box and no polygon, or of a class that isn't in `class_ids`;
     what lies outside of the image is clipped; a polygon among boxes becomes the box around it."""
     problems: list[str] = []
     lines = _read(data, class_ids, problems)
-    boxes = [line for line in lines if len(line.values) == BOX_NUMBERS]
+    is_mixed = len({line.is_box for line in lines.values()}) > 1
     written = []
-    for line in lines:
-        values = line.values
-        if boxes and len(boxes) < len(lines) and len(values) != BOX_NUMBERS:
-            problems.append(f"line {line.number}: a polygon among boxes, made the box around it")
+    for number, line in lines.items():
+        values: Sequence[float] = line.numbers
+        if is_mixed and not line.is_box:
+            problems.append(f"line {number}: a polygon among boxes, made the box around it")
             values = _box_around(values)
-        clipped = _clip(values)
+        clipped = _clip_box(values) if len(values) == 4 else _clip_polygon(values)
         if clipped is None:
-            problems.append(f"line {line.number}: nothing of it lies within the image")
+            problems.append(f"line {number}: nothing of it lies within the image")
             continue
         if max(abs(a - b) for a, b in zip(values, clipped, strict=True)) > LEAST_SIDE:
-            problems.append(f"line {line.number}: clipped to the image")
+            problems.append(f"line {number}: clipped to the image")
             values = clipped
         written.append(" ".join([str(line.class_id), *(f"{value:.10g}" for value in values)]))
     return CleanLabels("".join(f"{line}\n" for line in written), len(written), tuple(problems))
 
 
-def _read(data: bytes, class_ids: Collection[int] | None, problems: list[str]) -> list[_Line]:
-    lines = []
-    for number, text in enumerate(data.decode(errors="replace").splitlines(), 1):
-        words = text.removeprefix("\ufeff").split()
-        if not words:
+def _read(data: bytes, class_ids: Collection[int] | None, problems: list[str]) -> dict[int, Line]:
+    """By their numbers in the file."""
+    lines = {}
+    for number, text in enumerate(data.decode("utf-8-sig", errors="replace").splitlines(), 1):
+        if not text.strip():
             continue
-        line = _parse(number, words)
-        if line is None:
-            problems.append(f"line {number}: neither a box nor a polygon")
-        elif class_ids is not None and line.class_id not in class_ids:
+        try:
+            line = read_line(text)
+        except BadLine as error:
+            problems.append(f"line {number}: {error}")
+            continue
+        if class_ids is not None and line.class_id not in class_ids:
             problems.append(f"line {number}: no class has the id {line.class_id}")
         else:
-            lines.append(line)
+            lines[number] = line
     return lines
 
 
-def _parse(number: int, words: Sequence[str]) -> _Line | None:
-    try:
-        class_id, values = int(words[0]), [float(word) for word in words[1:]]
-    except ValueError:
-        return None
-    count = len(values)
-    if class_id < 0 or not all(math.isfinite(value) for value in values):
-        return None
-    if count == BOX_NUMBERS:
-        return _Line(number, class_id, values) if min(values[2:]) >= 0 else None
-    if count < FEWEST_POINT_NUMBERS or count % 2:
-        return None
-    return _Line(number, class_id, values)
+def _clip_polygon(values: Sequence[float]) -> Sequence[float] | None:
+    """Its points moved to the image's edge; None if nothing is left."""
+    inside = [min(max(value, 0.0), 1.0) for value in values]
+    box = _box_around(inside)
+    return inside if min(box[2:]) > LEAST_SIDE else None
 
 
-def _clip(values: Sequence[float]) -> Sequence[float] | None:
-    """A box's part within the image; a polygon's points moved to its edge. None if none is left."""
-    if len(values) != BOX_NUMBERS:
-        inside = [min(max(value, 0.0), 1.0) for value in values]
-        box = _box_around(inside)
-        return inside if min(box[2:]) > LEAST_SIDE else None
+def _clip_box(values: Sequence[float]) -> Sequence[float] | None:
+    """Its part within the image; None if nothing is left."""
     x, y, width, height = values
     left, right = max(x - width / 2, 0.0), min(x + width / 2, 1.0)
     top, bottom = max(y - height / 2, 0.0), min(y + height / 2, 1.0)

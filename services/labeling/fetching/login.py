@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
+from services.labeling.studio.access import TokenKind, tell_kind
+
 ACCESS_LIFE_S = 240.0  # Label Studio says 300
-JWT_PARTS = 3
 
 
 class StudioLogin:
@@ -38,6 +39,10 @@ class StudioLogin:
         self._header = None
 
     def _make_header(self, token: str) -> str:
-        if token.count(".") == JWT_PARTS - 1:
-            return f"Bearer {self._exchange(token)}"
-        return f"Token {token}"
+        match tell_kind(token):
+            case TokenKind.LEGACY:
+                return f"Token {token}"
+            case TokenKind.PERSONAL:
+                return f"Bearer {self._exchange(token)}"
+            case TokenKind.ACCESS:
+                return f"Bearer {token}"

@@ -15,11 +15,13 @@ Progress = Callable[[int, int], None]  # label files seen to, and in all
 @dataclass(frozen=True)
 class FetchOptions:
     """`project` None looks through all projects of the server. `trust_names`: a label file whose
-    hash fits no task takes the image of the same name, where there is but one."""
+    hash fits no task takes the image of the same name, where there is but one. `is_all`: an image
+    without labels among these leaves the folder's set."""
 
     project: int | None = None
     images_per_s: float = 5.0
     trust_names: bool = False
+    is_all: bool = False
     classes: Mapping[int, str] | None = None  # where there is no notes.json
     limits: DecodeLimits = field(default_factory=lambda: DecodeLimits(min_side=1))
     progress: Progress = lambda done, total: None
@@ -37,6 +39,7 @@ class FetchReport:
     missing: dict[str, str] = field(default_factory=dict)
     not_images: dict[str, str] = field(default_factory=dict)
     lines: dict[str, Sequence[str]] = field(default_factory=dict)  # changed or left out
+    withdrawn: list[str] = field(default_factory=list)  # images that were in the folder's set
     renamed: dict[str, str] = field(default_factory=dict)
     empty: int = 0  # label files without a box, among those fetched
     notes: list[str] = field(default_factory=list)

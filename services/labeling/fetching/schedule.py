@@ -6,13 +6,10 @@ For a Label Studio that others look after: what it is asked for is what a person
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.errors import PipelineError, UserError
 from pipeline.labels.addresses import server_of
@@ -20,7 +17,8 @@ from pipeline.logs import get_logger
 from services.labeling.fetching.files import StudioFiles
 from services.labeling.fetching.images import fetch_export
 from services.labeling.fetching.report import FetchOptions, FetchReport
-from services.labeling.fetching.session import Answer, Patience, PatientSession
+from services.labeling.fetching.session import Patience, PatientSession
+from services.labeling.fetching.settings import FetchSettings
 from services.labeling.studio.access import read_token, read_url
 
 AFTER_A_FAILURE_S = 300.0
@@ -29,28 +27,16 @@ STEP_S = 5.0  # between two signs of life
 log = get_logger(__name__)
 
 
-class FetchSettings(BaseSettings):
-    """From `FETCH_…`. The token is read from its file each time: a new one needs no restart."""
-
-    model_config = SettingsConfigDict(env_prefix="FETCH_", frozen=True, env_ignore_empty=True)
-
-    url: str | None = None
-    project: int | None = Field(default=None, ge=1)  # its number there
-    token_file: Path | None = None
-    into: Path = Path("/fetched")
-    every_s: float = Field(default=3600.0, gt=0)
-    images_per_s: float = Field(default=5.0, gt=0)
-
-
 @dataclass(frozen=True)
 class Export:
-    """What is fetched, and from where."""
+    """What is fetched, and from where. `image_servers`: as in the settings."""
 
     url: str
     project: int
     token_file: Path
     into: Path
     images_per_s: float
+    image_servers: tuple[str, ...] = ()
 
     @classmethod
     def wanted_by(cls, settings: FetchSettings) -> Export:
@@ -60,7 +46,22 @@ class Export:
             named = {"URL": url, "PROJECT": project, "TOKEN_FILE": token_file}
             missing = [f"FETCH_{name}" for name, value in named.items() if value is None]
             raise UserError(f"what is to be fetched? Set {', '.join(missing)}")
-        return cls(read_url(url), project, token_file, settings.into, settings.images_per_s)
+        return cls(
+            url=read_url(url),
+            project=project,
+            token_file=token_file,
+            into=settings.into,
+            images_per_s=settings.images_per_s,
+            image_servers=tuple(map(read_server, settings.image_servers)),
+        )
+
+
+def read_server(address: str) -> str:
+    """UserError for what is no address of a server."""
+    try:
+        return read_url(address)
+    except UserError as error:
+        raise UserError(f"FETCH_IMAGE_SERVERS: {address!r} is no http://HOST:PORT") from error
 
 
 class Rest:
@@ -77,20 +78,6 @@ class Rest:
             self._sleep(min(seconds, STEP_S))
             seconds -= STEP_S
         self.alive()
-
-
-class _LivelySession(PatientSession):
-    """Each request, which ends within its deadline, is a sign of life."""
-
-    def __init__(self, url: str, rest: Rest) -> None:
-        super().__init__(patience=Patience(sleep=rest), trusted=frozenset({server_of(url)}))
-        self._rest = rest
-
-    def ask(
-        self, url: str, headers: Mapping[str, str], posted: Mapping[str, str] | None = None
-    ) -> Answer:
-        self._rest.alive()
-        return super().ask(url, headers, posted)
 
 
 def fetch_for_ever(export: Export, every_s: float, rest: Rest) -> None:
@@ -115,14 +102,19 @@ def try_to_fetch(export: Export, rest: Rest) -> bool:
         project=export.project,
         new=len(report.fetched),
         there=len(report.already_there),
+        withdrawn=len(report.withdrawn),
         missing=len(report.missing) + len(report.ambiguous) + len(report.not_images),
     )
     return True
 
 
 def _fetch(export: Export, rest: Rest) -> FetchReport:
-    session = _LivelySession(export.url, rest)
-    files = StudioFiles(export.url, lambda: read_token(export.token_file).token, session)
+    neighbours = frozenset(server_of(address) for address in export.image_servers)
+    trusted = neighbours | {server_of(export.url)}
+    session = PatientSession(patience=Patience(sleep=rest), trusted=trusted, alive=rest.alive)
+    files = StudioFiles(
+        export.url, lambda: read_token(export.token_file).token, session, neighbours
+    )
     with closing(files) as studio:
         options = FetchOptions(
             images_per_s=export.images_per_s,

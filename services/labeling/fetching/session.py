@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -18,14 +18,17 @@ import urllib3.exceptions
 from requests.utils import get_auth_from_url
 
 from pipeline.connections import Trusted, Watch, WatchedAdapter
-from pipeline.errors import FetchError
+from pipeline.errors import FetchError, UserError
 from pipeline.fetch import MEBIBYTE, FetchLimits
 from pipeline.records import Outcome
 from pipeline.refusals import explain_failure, parse_retry_after
+from services.labeling.studio.answers import Answer
 
 LIMITS = FetchLimits(deadline_s=60.0, read_timeout_s=30.0, max_bytes=64 * MEBIBYTE)
+# Label Studio makes the whole of an export before its first byte.
+DOWNLOAD_LIMITS = FetchLimits(deadline_s=1800.0, read_timeout_s=600.0, max_bytes=4096 * MEBIBYTE)
 CHUNK_BYTES = 65_536
-TOO_MANY_REQUESTS, SERVER_ERROR = 429, 500
+OK, TOO_MANY_REQUESTS, SERVER_ERROR = 200, 429, 500
 
 Result = TypeVar("Result")
 
@@ -41,12 +44,27 @@ class Patience:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Of any status below 500 but 429. Header names are lower-case."""
+class Download:
+    """The file that an answer of 200 goes to, chunk by chunk."""
 
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    file: BinaryIO
+    limits: FetchLimits = DOWNLOAD_LIMITS
+
+    def write(self, chunk: bytes) -> None:
+        try:
+            self.file.write(chunk)
+        except OSError as error:
+            raise UserError(f"cannot write what was fetched: {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A GET, or a POST of `posted` as JSON."""
+
+    url: str
+    headers: Mapping[str, str]
+    posted: Mapping[str, str] | None
+    limits: FetchLimits
 
 
 class ServerFailed(FetchError):
@@ -68,15 +86,16 @@ class _Session(requests.Session):
 
 class PatientSession:
     """For one thread. Cookies are not kept, ~/.netrc is not read. `trusted`: servers that may have
-    a public name and a private address."""
+    a public name and a private address. `alive` is called for each request and each chunk."""
 
     def __init__(
         self,
         limits: FetchLimits = LIMITS,
         patience: Patience | None = None,
         trusted: Trusted = frozenset(),
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
-        self._limits, self._patience = limits, patience or Patience()
+        self._limits, self._patience, self._alive = limits, patience or Patience(), alive
         self._session = _Session()
         self._session.mount("http://", WatchedAdapter(trusted))
         self._session.mount("https://", WatchedAdapter(trusted))
@@ -87,24 +106,31 @@ class PatientSession:
         self._session.close()
 
     def ask(
-        self, url: str, headers: Mapping[str, str], posted: Mapping[str, str] | None = None
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        posted: Mapping[str, str] | None = None,
+        into: Download | None = None,
     ) -> Answer:
-        """One request: a GET, or a POST of `posted` as JSON. Raises FetchError."""
+        """One request: a GET, or a POST of `posted` as JSON. An answer of 200 goes `into` a file
+        where one is named, and then has no body. Of any status below 500 but 429; raises
+        FetchError, and UserError where the file cannot be written."""
         name = name_of(url)
         if urlsplit(url).scheme not in ("http", "https"):
             raise FetchError(Outcome.UNREACHABLE, f"{name} is not an http or https address")
-        with Watch(self._limits.deadline_s) as watch:
+        request = _Request(url, headers, posted, into.limits if into else self._limits)
+        self._alive()
+        with Watch(request.limits.deadline_s) as watch:
             try:
-                with self._send(url, headers, posted, watch) as answer:
+                with self._send(request, watch) as answer:
                     _refuse_failure(answer, name)
-                    body = self._read(answer, name)
+                    body = self._read(answer, name, into)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-                self._check(watch, name)
+                _check(watch, name, request.limits)
                 raise explain_failure(error, name) from None  # it may show the address
             # A connection cut in a body of unknown length looks like its end.
-            self._check(watch, name)
-        told = {key.lower(): value for key, value in answer.headers.items()}
-        return Answer(answer.status_code, told, body)
+            _check(watch, name, request.limits)
+        return Answer(answer.status_code, body, answer.headers.get("location"))
 
     def retry(self, action: Callable[[], Result]) -> Result:
         """`action` until it succeeds, fails for good, or patience is at its end (FetchError).
@@ -123,23 +149,19 @@ class PatientSession:
             wait_s *= 2
         return action()
 
-    def _send(
-        self,
-        url: str,
-        headers: Mapping[str, str],
-        posted: Mapping[str, str] | None,
-        watch: Watch,
-    ) -> requests.Response:
+    def _send(self, request: _Request, watch: Watch) -> requests.Response:
         def send() -> requests.Response:
             return self._session.request(
-                "GET" if posted is None else "POST",
-                url,
-                headers=headers,
-                json=posted,
-                auth=get_auth_from_url(url) if "@" in urlsplit(url).netloc else _as_it_is,
+                "GET" if request.posted is None else "POST",
+                request.url,
+                headers=request.headers,
+                json=request.posted,
+                auth=get_auth_from_url(request.url)
+                if "@" in urlsplit(request.url).netloc
+                else _as_it_is,
                 stream=True,
                 allow_redirects=False,
-                timeout=(self._limits.connect_timeout_s, self._limits.read_timeout_s),
+                timeout=(request.limits.connect_timeout_s, request.limits.read_timeout_s),
             )
 
         watch.opened = False
@@ -151,19 +173,27 @@ class PatientSession:
                 raise
             return send()
 
-    def _read(self, answer: requests.Response, name: str) -> bytes:
-        body = bytearray()
+    def _read(self, answer: requests.Response, name: str, into: Download | None) -> bytes:
+        if answer.status_code != OK:
+            into = None
+        max_bytes = into.limits.max_bytes if into else self._limits.max_bytes
+        body, size = bytearray(), 0
         while chunk := answer.raw.read(CHUNK_BYTES, decode_content=True):
-            body += chunk
-            if len(body) > self._limits.max_bytes:
-                limit = f"{self._limits.max_bytes:,} bytes"
-                raise FetchError(Outcome.TOO_LARGE, f"{name} sent more than {limit}")
+            self._alive()
+            size += len(chunk)
+            if size > max_bytes:
+                raise FetchError(Outcome.TOO_LARGE, f"{name} sent more than {max_bytes:,} bytes")
+            if into:
+                into.write(chunk)
+            else:
+                body += chunk
         return bytes(body)
 
-    def _check(self, watch: Watch, name: str) -> None:
-        if watch.expired:
-            told = f"{name} did not end its answer within {self._limits.deadline_s:g} s"
-            raise FetchError(Outcome.TIMED_OUT, told)
+
+def _check(watch: Watch, name: str, limits: FetchLimits) -> None:
+    if watch.expired:
+        told = f"{name} did not end its answer within {limits.deadline_s:g} s"
+        raise FetchError(Outcome.TIMED_OUT, told)
 
 
 def name_of(url: str) -> str:

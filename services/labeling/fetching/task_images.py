@@ -47,7 +47,7 @@ class Match:
     reason: str = ""
 
 
-def read_task(task: Mapping[str, Any]) -> Iterator[TaskImage]:
+def find_images(task: Mapping[str, Any]) -> Iterator[TaskImage]:
     """The images in a task as the API lists it; what is no address is passed over."""
     data, number = task.get("data"), task.get("id")
     if not isinstance(data, Mapping) or not isinstance(number, int):

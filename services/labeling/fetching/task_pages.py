@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from services.labeling.fetching.files import StudioFiles
-from services.labeling.fetching.task_images import TaskImage, read_task
+from services.labeling.fetching.task_images import TaskImage, find_images
 from services.labeling.studio.failures import ProjectMissing, StudioUnavailable
 
 PAGE_SIZE = 100
@@ -22,7 +22,7 @@ def list_images(studio: StudioFiles, project: int | None) -> Iterator[TaskImage]
         numbers = [entry["id"] for entry in _read_pages(studio, "/api/projects/?", "results")]
     for number in numbers:
         for task in _read_pages(studio, f"/api/tasks?project={number}&fields=all&", "tasks"):
-            yield from read_task(task)
+            yield from find_images(task)
 
 
 def _read_pages(studio: StudioFiles, path: str, key: str) -> Iterator[Mapping[str, Any]]:

@@ -1,9 +1,13 @@
 """All labeling tasks of a project gone through from time to time: which were deleted there, which
 we do not know of, which are of erased images, and what else a person should know. Deleting one
-changes no task's time."""
+changes no task's time.
+
+Many that disappear at once are another database rather than deleted: a person has to say so.
+"""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,16 +16,18 @@ from itertools import islice
 
 from pipeline import keys
 from pipeline.annotations import CLASSES
-from pipeline.errors import TransientError
+from pipeline.catalog.labeling.tasks import Considered, TaskState
 from pipeline.labels.interface import compare_interface
 from pipeline.logs import get_logger
-from services.labeling.context import LabelingContext
+from services.labeling.context import LabelingContext, Progress
 from services.labeling.receiving.erasing import delete_erased, delete_tasks_of
 from services.labeling.receiving.recording import record_deletions, record_task
 from services.labeling.sending.composing import find_lacking
 from services.labeling.studio.connection import Connected
+from services.labeling.studio.project import check_project
 
 AT_ONCE = 250
+MAY_DISAPPEAR = 10  # however few there are; of more, half at most
 SHOWN = 5
 KNOWN_FOR = 3  # intervals between comparisons
 
@@ -39,13 +45,21 @@ def compare_when_due(context: LabelingContext, connected: Connected, ends_at: fl
         if not _is_due(context, connected):
             return False
         progress.comparison = Comparison(context, connected)
-    try:
-        finished = progress.comparison.advance(ends_at)
-    except TransientError:
-        progress.comparison = None  # it is cut off, and begins again
-        raise
-    if finished:
-        progress.comparison = None
+    return _advance(progress, progress.comparison, ends_at)
+
+
+def compare_now(context: LabelingContext, connected: Connected, *, accept_deletions: bool) -> None:
+    """To its end, due or not; `accept_deletions`: a person says that what is missing was deleted,
+    however much it is."""
+    delete_erased(context, connected, math.inf)
+    _advance(context.progress, Comparison(context, connected, accept_deletions), math.inf)
+
+
+def _advance(progress: Progress, comparison: Comparison, ends_at: float) -> bool:
+    progress.comparison = None  # where it is cut off, it begins again
+    finished = comparison.advance(ends_at)
+    if not finished:
+        progress.comparison = comparison
     return finished
 
 
@@ -70,13 +84,14 @@ def _is_due(context: LabelingContext, connected: Connected, intervals: int = 1) 
 @dataclass
 class _Seen:
     """`several`: images with more than one labeling task; `erased`: tasks of erased images that
-    are not ours to delete."""
+    are not ours to delete; `missing`: what disappeared, where it is too much to believe."""
 
     tasks: set[int] = field(default_factory=set)
     first: dict[str, int] = field(default_factory=dict)
     several: dict[str, list[int]] = field(default_factory=dict)
     erased: list[int] = field(default_factory=list)
     foreign: int = 0
+    missing: str = ""
 
     def add(self, task: int, image: str | None) -> None:
         self.tasks.add(task)
@@ -87,12 +102,19 @@ class _Seen:
         else:
             self.first[image] = task
 
+    def find_others(self) -> list[int]:
+        """Of images with several tasks all but the first."""
+        return [task for tasks in self.several.values() for task in tasks[1:]]
+
 
 class Comparison:
     """One going through, in as many steps as it takes."""
 
-    def __init__(self, context: LabelingContext, connected: Connected) -> None:
+    def __init__(
+        self, context: LabelingContext, connected: Connected, accept_deletions: bool = False
+    ) -> None:
         self.connected = connected
+        self._accept_deletions = accept_deletions
         self._context = context
         self._project = connected.key
         self._seen = _Seen()
@@ -104,6 +126,7 @@ class Comparison:
 
     def _go(self) -> Iterator[None]:
         """Pauses after every step, each of which is short."""
+        check_project(self.connected.studio, self.connected.project)
         # What we sent is read first: what is sent later cannot be missed over there.
         catalog = self._context.catalog
         sent = dict(catalog.labeling.sent_ids(self._project))
@@ -113,13 +136,21 @@ class Comparison:
             if len(self._seen.tasks) % AT_ONCE == 0:
                 yield
         missing = {task: image for task, image in known.items() if task not in self._seen.tasks}
-        for some in _in_parts(missing):
-            self._end(self._find_gone(some))
-            yield
+        if len(missing) > max(MAY_DISAPPEAR, len(known) / 2) and not self._accept_deletions:
+            self._seen.missing = f"{len(missing):,} of {len(known):,}"
+            log.warning("many labeling tasks are missing", tasks=len(missing), of=len(known))
+        else:
+            for some in _in_parts(missing):
+                self._end(self._find_gone(some))
+                yield
         first = self._seen.first
         unknown = {task: image for image, task in first.items() if task not in sent}
         for some in _in_parts(unknown):
             yield from self._adopt(some)
+        for task in self._seen.find_others():
+            if task not in known:
+                self._take_back(task)
+                yield
         self._note()
         self._context.catalog.labeling_projects.compared(self._project, self._context.clock())
 
@@ -144,10 +175,10 @@ class Comparison:
         """Tasks of our images that we have no row for, with what people said there already."""
         known = self._context.catalog.labeling.by_task(self._project, list(unknown))
         for task, image in unknown.items():
-            if task in known:
+            if task in known and known[task].state != TaskState.GONE:
                 continue
             if self._context.store.exists(keys.tombstone(image)):
-                self._seen.erased += delete_tasks_of(self.connected, [image]).foreign
+                self._seen.erased += delete_tasks_of(self.connected, image).foreign
             else:
                 self._adopt_one(task, image)
             yield
@@ -156,13 +187,20 @@ class Comparison:
         if not self._is_known(image):
             self._seen.foreign += 1  # somebody's, however its image is named
             return
-        about = (image, keys.source_of(image), keys.day_of(image))
-        adopted = self._context.catalog.labeling.adopt(
-            self._project, *about, task, self._context.clock()
-        )
-        if not adopted:
-            return  # another task of that image is its row's
-        log.info("labeling task found", image=image, task=task)
+        current = self.connected.studio.get_task(task)
+        if current is None:
+            return
+        # Its row last: a task that has one is not looked at again.
+        record_task(self._context, self._project, current)
+        about = Considered(image, keys.source_of(image), keys.day_of(image))
+        labeling, now = self._context.catalog.labeling, self._context.clock()
+        if labeling.adopt(self._project, about, task, now):
+            log.info("labeling task found", image=image, task=task)
+
+    def _take_back(self, task: int) -> None:
+        """What was said in one more task of an image, where all of it was taken for deleted."""
+        if not self._context.catalog.annotations.of_task(self._project, task):
+            return
         if (current := self.connected.studio.get_task(task)) is not None:
             record_task(self._context, self._project, current)
 
@@ -174,13 +212,25 @@ class Comparison:
 
     def _note(self) -> None:
         connected = self.connected
-        interface = connected.studio.get_project(connected.project.id).interface
+        project = check_project(connected.studio, connected.project)
+        interface = project.interface
         edited = dict.fromkeys([*find_lacking(interface), *compare_interface(interface, CLASSES)])
-        notes = [*connected.problems, *edited, *self._describe()]
+        notes = [*connected.problems, *edited, *self._describe(project.title)]
         self._context.catalog.labeling_projects.note(self._project, notes)
         log.info("compared with Label Studio", tasks=len(self._seen.tasks), notes=len(notes))
 
-    def _describe(self) -> Iterator[str]:
+    def _describe(self, title: str) -> Iterator[str]:
+        if title != (wanted := self._context.settings.project):
+            yield (
+                f"the project is called {title!r} now, and is still ours; for one that is called "
+                f"{wanted!r}: traboule labels connect"
+            )
+        if missing := self._seen.missing:
+            yield (
+                f"{missing} labeling tasks are missing there, and nothing is marked as deleted: "
+                "has Label Studio another database? Put the former back; or, where people deleted "
+                "them: traboule labels pull --accept-deletions"
+            )
         if self._seen.foreign:
             yield f"{self._seen.foreign} labeling tasks were not made by Traboule: passed over"
         if erased := self._seen.erased:

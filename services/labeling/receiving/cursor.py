@@ -2,7 +2,7 @@
 
 By Label Studio's clock alone. What was changed a little earlier than what we have read may still
 turn up, since its transactions do not end in the order of their times. So a pass through the
-changes begins some seconds before the last one's end, until nothing has changed for as long.
+changes begins a while before the last one's end, until nothing has changed for as long.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 
 from services.labeling.studio.protocol import StudioTask
 
-OVERLAP = timedelta(seconds=10)
+OVERLAP = timedelta(minutes=2)  # longer than a transaction over there: a large import's is one
 
 
 @dataclass
-class Reading:
+class ChangeCursor:
     """One project's, kept from one run to the next.
 
     `noted`: what the catalog says of it. `since`, `after`: the place, as a time of change and a

@@ -7,16 +7,16 @@ over there is left alone, even where it names such an image.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipeline.logs import get_logger
 from services.labeling.context import LabelingContext
 from services.labeling.sending.composing import copy_name, is_ours
 from services.labeling.studio.connection import Connected
-from services.labeling.studio.protocol import StudioTask
+from services.labeling.studio.deadlines import GRACE_S, ending_by
 
-AT_ONCE = 40
+AT_ONCE = 10  # few: what is asked for them is not cut off by the time
 
 log = get_logger(__name__)
 
@@ -31,36 +31,45 @@ class Deleted:
 
 def delete_erased(context: LabelingContext, connected: Connected, ends_at: float) -> int:
     """What was erased since; how many tasks are gone. What there is no time for is done later."""
-    count, labeling = 0, context.catalog.labeling
-    while images := labeling.erased(connected.key, AT_ONCE):
-        rows = labeling.rows(connected.key, images)
-        ours = [row.task_id for row in rows.values() if row.task_id]
-        count += len(delete_tasks_of(connected, images, ours).tasks)
-        labeling.drop_erased(connected.key, images)
-        if time.monotonic() > ends_at:
-            break
+    count, labeling, project = 0, context.catalog.labeling, connected.project.id
+    with ending_by(ends_at + GRACE_S):
+        while images := labeling.erased(connected.key, AT_ONCE):
+            found = connected.studio.find_tasks(project, images)
+            _delete_copies(connected, images)
+            for image, row in labeling.rows(connected.key, images).items():
+                deleted = _delete_tasks(connected, image, found.get(image, ()), row.task_id)
+                count += len(deleted.tasks)
+                labeling.drop_erased(connected.key, [image])
+                if time.monotonic() > ends_at:
+                    return count
     return count
 
 
-def delete_tasks_of(
-    connected: Connected, images: Sequence[str], ours: Collection[int] = ()
-) -> Deleted:
-    """All tasks of these images that are `ours`, or say that they are; and all copies."""
-    studio, project, deleted = connected.studio, connected.project.id, Deleted()
-    found = studio.find_tasks(project, images)
-    for task in _read(connected, sorted(one for tasks in found.values() for one in tasks)):
-        its_own = task.id in ours or is_ours(task.data)
-        (deleted.tasks if its_own else deleted.foreign).append(task.id)
-    # The tasks last: one that is left over is found again, a copy alone is not.
-    files = studio.delete_copies(project, [copy_name(image) for image in images])
-    studio.delete_tasks(deleted.tasks)
-    if deleted.tasks:
-        log.info("labeling tasks of erased images deleted", images=images, tasks=deleted.tasks)
-    if files:
+def delete_tasks_of(connected: Connected, image: str) -> Deleted:
+    """All tasks of it that say that they are ours, and all copies."""
+    found = connected.studio.find_tasks(connected.project.id, [image])
+    _delete_copies(connected, [image])
+    return _delete_tasks(connected, image, found.get(image, ()))
+
+
+def _delete_copies(connected: Connected, images: Sequence[str]) -> None:
+    """Before the tasks: one that is left over is found again, a copy alone is not."""
+    names = [copy_name(image) for image in images]
+    if files := connected.studio.delete_copies(connected.project.id, names):
         log.warning("erased copies are left among Label Studio's files", files=files)
+
+
+def _delete_tasks(
+    connected: Connected, image: str, numbers: Sequence[int], sent_as: int | None = None
+) -> Deleted:
+    """`sent_as`: the one that we know to be ours."""
+    deleted = Deleted()
+    for number in sorted(numbers):
+        task = connected.studio.get_task(number)
+        if task is not None:
+            its_own = number == sent_as or is_ours(task.data)
+            (deleted.tasks if its_own else deleted.foreign).append(number)
+    connected.studio.delete_tasks(deleted.tasks)
+    if deleted.tasks:
+        log.info("labeling tasks of an erased image deleted", image=image, tasks=deleted.tasks)
     return deleted
-
-
-def _read(connected: Connected, numbers: Sequence[int]) -> Sequence[StudioTask]:
-    tasks = (connected.studio.get_task(number) for number in numbers)
-    return [task for task in tasks if task is not None]

@@ -107,6 +107,18 @@ def deletion_of(last: Annotation, at: datetime) -> Annotation:
     return deleted.model_copy(update={"revision": _name_revision(deleted, last.author)})
 
 
+def date_later(annotation: Annotation, at: datetime) -> Annotation:
+    """The revision that says the same at another time."""
+    said = annotation.revision.rpartition("-")[2]
+    revision = f"{_write_time(at)}-{said}"
+    return annotation.model_copy(update={"updated_at": at, "revision": revision})
+
+
+def say_the_same(revision: str, other: str) -> bool:
+    """Whether two revisions differ by their time alone, by their names."""
+    return revision.rpartition("-")[2] == other.rpartition("-")[2]
+
+
 def _judge(
     image: ImageFacts, raw: Mapping[str, Any], result: tuple[Region, ...], problems: Problems
 ) -> tuple[AnnotationStatus, tuple[Shape, ...]]:
@@ -255,7 +267,11 @@ def _name_revision(annotation: Annotation, author: str) -> str:
         author,
     ]
     digest = hashlib.sha256(_write_canonical(said)).hexdigest()
-    return f"{annotation.updated_at.astimezone(UTC):%Y%m%dT%H%M%S%fZ}-{digest[:8]}"
+    return f"{_write_time(annotation.updated_at)}-{digest[:8]}"
+
+
+def _write_time(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y%m%dT%H%M%S%fZ}"
 
 
 def _write_canonical(value: object) -> bytes:

@@ -19,6 +19,8 @@ from services.labeling.studio.connection import Connected
 from services.labeling.studio.failures import StudioRefused
 from services.labeling.studio.protocol import IMAGE_ID, NewStudioTask
 
+ERASED = "it was erased"
+TRY_AGAIN = "try to import it there by hand; when that goes: traboule labels push --failed"
 DATA_KEYS = frozenset({"image", IMAGE_ID, "source", "captured_at", "licence", "attribution"})
 
 
@@ -73,7 +75,7 @@ def is_ours(data: Mapping[str, Any]) -> bool:
 
 def _read_detections(context: LabelingContext, image: str) -> Detections:
     if context.store.exists(keys.tombstone(image)):
-        raise Unsendable("it was erased")
+        raise Unsendable(ERASED)
     try:
         return Detections.model_validate_json(context.store.get(keys.detections(image)).data)
     except ObjectMissing:
@@ -98,8 +100,23 @@ def _find_address(context: LabelingContext, connected: Connected, image: str) ->
 
 
 def _upload(context: LabelingContext, connected: Connected, image: str) -> str:
+    """Where its copy is: the one that was made when sending failed later, or a new one."""
+    row = context.catalog.labeling.get(connected.key, image)
+    if row is not None and row.copy_address:
+        return row.copy_address
     try:
         data = context.store.get(keys.stored_image(image)).data
     except ObjectMissing:
         raise Unsendable("it is gone from the store") from None
-    return connected.studio.upload(connected.project.id, copy_name(image), data)
+    studio, project, name = connected.studio, connected.project.id, copy_name(image)
+    try:
+        address = studio.upload(project, name, data)
+    except StudioRefused as error:
+        if not error.blames_content:
+            raise
+        raise Unsendable(f"Label Studio takes no copy of it: {error}; {TRY_AGAIN}") from None
+    if context.store.exists(keys.tombstone(image)):  # since it was read
+        studio.delete_copies(project, [name])
+        raise Unsendable(ERASED)
+    context.catalog.labeling_claims.note_copy(connected.key, image, address)
+    return address

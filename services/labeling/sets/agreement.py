@@ -19,7 +19,7 @@ MATCHING_IOU = 0.5
 AGREEING_SCORE = 0.8  # an image below it is one on which its annotators disagree
 MAX_SHAPES = 500  # an annotation with more is not compared: the work grows with their square
 
-_COMPARED = frozenset({ShapeKind.BOX, ShapeKind.ROTATED_BOX, ShapeKind.POLYGON})
+COMPARED = frozenset({ShapeKind.BOX, ShapeKind.ROTATED_BOX, ShapeKind.POLYGON})
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def agree(annotations: Iterable[Annotation], iou: float = MATCHING_IOU) -> Image
         return None
     classes: Counter[str] = Counter()
     matched: Counter[str] = Counter()
-    for some, others in combinations([_boxes_by_label(view) for view in views], 2):
+    for some, others in combinations([boxes_by_label(view) for view in views], 2):
         for label in some.keys() | others.keys():
             here, there = some.get(label, []), others.get(label, [])
             classes[label] += len(here) + len(there)
@@ -148,14 +148,15 @@ def _name_person(annotation: Annotation) -> str:
 def _can_be_compared(annotation: Annotation) -> bool:
     if annotation.status is AnnotationStatus.NEGATIVE:
         return True
-    compared = sum(shape.kind in _COMPARED for shape in annotation.shapes)
+    compared = sum(shape.kind in COMPARED for shape in annotation.shapes)
     return 0 < compared <= MAX_SHAPES
 
 
-def _boxes_by_label(annotation: Annotation) -> dict[str, list[BoundingBox]]:
+def boxes_by_label(annotation: Annotation) -> dict[str, list[BoundingBox]]:
+    """Of what can be compared; the upright box around each."""
     boxes: defaultdict[str, list[BoundingBox]] = defaultdict(list)
     for shape in annotation.shapes:
-        if shape.kind in _COMPARED and (bounds := shape.bounds) is not None:
+        if shape.kind in COMPARED and (bounds := shape.bounds) is not None:
             boxes[shape.label].append(bounds)
     return dict(boxes)
 

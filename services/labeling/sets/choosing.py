@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.annotations import USABLE, Annotation, AnnotationStatus, ShapeKind
-from pipeline.records import BoundingBox
-from services.labeling.sets.agreement import match_boxes
+from pipeline.annotations import USABLE, Annotation, AnnotationStatus
+from services.labeling.sets.agreement import COMPARED, boxes_by_label, match_boxes
 
 
 class ChoosingPolicy(StrEnum):
@@ -73,9 +71,12 @@ def newest_revisions(annotations: Iterable[Annotation]) -> list[Annotation]:
 
 
 def match_exactly(one: Annotation, other: Annotation) -> bool:
-    """Whether each box of one has its own of the same label in the other, and none is left."""
-    here, there = _boxes_by_label(one), _boxes_by_label(other)
-    if here is None or there is None or here.keys() != there.keys():
+    """Whether each box of one has its own of the same label in the other, and none is left; never
+    where there is something without a box to compare."""
+    if any(shape.kind not in COMPARED for shape in (*one.shapes, *other.shapes)):
+        return False
+    here, there = boxes_by_label(one), boxes_by_label(other)
+    if here.keys() != there.keys():
         return False
     return all(
         len(boxes) == len(there[label]) == len(match_boxes(boxes, there[label]))
@@ -108,14 +109,3 @@ def _age(annotation: Annotation) -> tuple[object, ...]:
     """A deletion comes after what was changed in the same instant."""
     is_deleted = annotation.status is AnnotationStatus.DELETED
     return (annotation.updated_at, is_deleted, annotation.revision)
-
-
-def _boxes_by_label(annotation: Annotation) -> dict[str, list[BoundingBox]] | None:
-    """None where a stroke of a brush has no box to compare."""
-    boxes: defaultdict[str, list[BoundingBox]] = defaultdict(list)
-    for shape in annotation.shapes:
-        if shape.kind is ShapeKind.BRUSH:
-            return None
-        if (bounds := shape.bounds) is not None:
-            boxes[shape.label].append(bounds)
-    return dict(boxes)

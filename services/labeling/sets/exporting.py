@@ -17,10 +17,16 @@ from pipeline.storage import ObjectStore
 from services.labeling.sets.choosing import ChoosingPolicy
 from services.labeling.sets.formats import reports
 from services.labeling.sets.formats.coco import CocoWriter
-from services.labeling.sets.formats.entries import Collected, Collector, LeftOut, Wish, read_ahead
+from services.labeling.sets.formats.entries import (
+    Collected,
+    Collector,
+    ExportRequest,
+    LeftOut,
+    read_ahead,
+)
 from services.labeling.sets.formats.fitting import Fitted
 from services.labeling.sets.formats.label_studio import LabelStudioWriter
-from services.labeling.sets.formats.reports import ExportReport, Tally
+from services.labeling.sets.formats.reports import ExportReport, ExportTally
 from services.labeling.sets.formats.sinks import Listing, Sink, open_sink
 from services.labeling.sets.formats.voc import VocWriter
 from services.labeling.sets.formats.vocabulary import LabelFormat, Remark, Writer
@@ -70,9 +76,11 @@ def _write(
 ) -> ExportReport:
     writer = open_writer(sink, options)
     manifest = Listing(sink)
-    tally = Tally()
-    wish = Wish(options.form, options.classes, options.policy, options.project, options.with_images)
-    for found in read_ahead(images, Collector(store, wish).collect):
+    tally = ExportTally()
+    request = ExportRequest(
+        options.form, options.classes, options.policy, options.project, options.with_images
+    )
+    for found in read_ahead(images, Collector(store, request).collect):
         if isinstance(found, LeftOut):
             _count_left_out(tally, found)
             continue
@@ -132,7 +140,7 @@ def _describe_annotation(annotation: Annotation) -> dict[str, Any]:
     }
 
 
-def _count(tally: Tally, found: Collected) -> None:
+def _count(tally: ExportTally, found: Collected) -> None:
     image = found.entry.image
     tally.images += 1
     tally.negatives += found.entry.annotation.status is AnnotationStatus.NEGATIVE
@@ -143,13 +151,13 @@ def _count(tally: Tally, found: Collected) -> None:
         tally.changed["part of what was drawn could not be used: see the manifest"].append(image)
 
 
-def _count_left_out(tally: Tally, found: LeftOut) -> None:
+def _count_left_out(tally: ExportTally, found: LeftOut) -> None:
     tally.left_out[found.reason].append(found.image)
     if found.fitted is not None:
         _count_remarks(tally, found.image, found.fitted)
 
 
-def _count_remarks(tally: Tally, image: str, fitted: Fitted) -> None:
+def _count_remarks(tally: ExportTally, image: str, fitted: Fitted) -> None:
     for remark in fitted.remarks:
         tally.changed[Remark(remark)].append(image)
     tally.unknown_labels.update(fitted.unknown)

@@ -170,7 +170,7 @@ def _claim(found: FoundLabels, image: ImageFacts | str, number: int) -> tuple[st
         return ("nothing", str(number))
     if found.raw is None:
         return ("image", image.id)
-    return ("annotation", str(found.raw.get("id", f"number {number}")))
+    return ("annotation", str(found.raw["id"]))
 
 
 def _has_problems(

@@ -19,6 +19,12 @@ MAX_REASON = 300
 _ECHO = re.compile(r"\s*::\s(?:[^\"\\]|\\.)*")  # what was sent, to the end of the JSON string
 _SIGNATURE = re.compile(r"(signature=)[^&\s\"'\\]+", re.IGNORECASE)
 _LATER = (408, 425, 429)
+_NO_REASON = "no reason given; its log may have one"
+_TOO_LARGE = (
+    "takes no request of that size (413). Perhaps a proxy before it does not: "
+    "client_max_body_size, where that is nginx"
+)
+_ADVICE = {403: ". May the token's user do that there?"}
 _TOKEN_UNKNOWN = "does not know the token: it was revoked, or is another server's"
 _REASONS = {
     "legacy token authentication has been disabled": (
@@ -54,7 +60,7 @@ class Answer:
 def read_answer(url: str, answer: Answer) -> Any:
     """What JSON it holds, None where it is empty; a StudioError for everything but a success."""
     if 300 <= answer.status < 400:
-        raise _redirected(url, answer.location)
+        raise _redirected(url, answer)
     if answer.status in (204, 205):
         return None
     try:
@@ -73,18 +79,20 @@ def explain(url: str, status: int, value: Any) -> StudioError:
         return StudioUnavailable(f"{url} answered {status}: {reason}")
     if status == 401:
         known = (words for part, words in _REASONS.items() if part in reason.lower())
-        return StudioRefused(f"{url} {next(known, f'refuses the token: {reason}')}")
+        return StudioRefused(f"{url} {next(known, f'refuses the token: {reason}')}", status)
     if status == 404:
-        return NotThere(f"{url} answered 404: {reason}")
-    return StudioRefused(f"{url} refuses ({status}): {reason}")
+        return NotThere(f"{url} answered 404: {reason}", status)
+    if status == 413:
+        return StudioRefused(f"{url} {_TOO_LARGE}", status)
+    return StudioRefused(f"{url} refuses ({status}): {reason}{_ADVICE.get(status, '')}", status)
 
 
 def find_reason(value: Any) -> str:
     """The reason that an error's body gives, on one line, without the task that it repeats."""
     if not isinstance(value, dict):
-        return "no reason given"
+        return _NO_REASON
     errors = value.get("validation_errors")
-    reason = errors if errors else value.get("detail", "no reason given")
+    reason = errors if errors else value.get("detail", _NO_REASON)
     line = _SIGNATURE.sub(r"\1…", " ".join(_write(reason).split()))
     return line if len(line) <= MAX_REASON else line[:MAX_REASON] + "…"
 
@@ -96,15 +104,19 @@ def _write(reason: Any) -> str:
     return _ECHO.sub("", text)
 
 
-def _redirected(url: str, location: str | None) -> StudioError:
-    target = urlsplit(urljoin(url, location or ""))
+def _redirected(url: str, answer: Answer) -> StudioError:
+    target = urlsplit(urljoin(url, answer.location or ""))
     place = f"{target.scheme}://{target.netloc.rpartition('@')[2]}"
     if "/login" in target.path:
-        return StudioRefused(f"{url} asks for a sign-in: its address may lack a part")
-    return StudioRefused(f"{url} redirects to {place}: connect to that address")
+        words = "asks for a sign-in: its address may lack a part"
+    else:
+        words = f"redirects to {place}: connect to that address"
+    return StudioRefused(f"{url} {words}", answer.status)
 
 
 def _without_json(url: str, answer: Answer) -> StudioError:
+    if answer.status == 413:
+        return StudioRefused(f"{url} {_TOO_LARGE}", answer.status)
     words = "a page" if answer.body.lstrip()[:1] == b"<" else "something"
     return NoAnswer(
         f"{url} answered {answer.status} with {words} that is no answer of a Label Studio's",

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from pipeline.catalog.labeling.projects import LabelingProjects
 from pipeline.errors import UserError
 from pipeline.logs import get_logger
-from services.labeling.settings import LabelingSettings, read_secret
+from services.labeling.settings import LabelingSettings
+from services.labeling.studio.access import read_token
 from services.labeling.studio.failures import StudioError, StudioRefused
 from services.labeling.studio.project import equip, find_project
 from services.labeling.studio.protocol import Studio, StudioProject
 
 FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 20.0
+EQUIPPED_AGAIN_S = 60.0  # where something could not be set up
+OPENING = "opening"  # a kind of work like any other, and the first of each session
 
 log = get_logger(__name__)
 
@@ -29,15 +32,24 @@ OpenStudio = Callable[[str, str], Studio]  # the address and the token; nothing 
 
 @dataclass(frozen=True)
 class Connected:
-    """`problems`: what the project could not be given, in words."""
+    """`problems`: what the project could not be given so far, in words."""
 
     studio: Studio
     project: StudioProject
-    problems: Sequence[str] = ()
+    problems: list[str] = field(default_factory=list)
 
     @property
     def key(self) -> str:
         return self.project.key
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    """`failures` in a row, of one kind of work."""
+
+    reason: str
+    failures: int
+    paused_until: datetime
 
 
 class Connection:
@@ -55,9 +67,8 @@ class Connection:
         self._open_studio = open_studio
         self._clock = clock
         self._connected: Connected | None = None
-        self._failures = 0  # in a row
-        self._reason = ""
-        self._paused_until: datetime | None = None
+        self._equip_at = clock()
+        self._troubles: dict[str, _Trouble] = {}
         if settings.url is None:
             log.info("no Label Studio is connected: nothing is sent to be labelled")
 
@@ -68,85 +79,120 @@ class Connection:
     @property
     def project(self) -> str | None:
         """The project's key, asked of nobody: None until it was reached once."""
-        if self._connected is not None:
-            return self._connected.key
-        number = self._remember()
-        return None if number is None else f"{self._settings.url}#{number}"
+        return self._connected.key if self._connected is not None else self._remember()
 
     @property
     def reason(self) -> str:
-        """Why it failed last; empty where it did not."""
-        return self._reason
+        """Why it fails, whatever kind of work that is; empty where none does."""
+        return "; ".join(dict.fromkeys(one.reason for one in self._troubles.values()))
 
     @contextmanager
-    def session(self) -> Iterator[Connected | None]:
-        """None where nothing is connected, or it failed a moment ago.
+    def session(self, work: str = "work") -> Iterator[Connected | None]:
+        """None where nothing is connected, or this kind of work failed a moment ago.
 
         Ends quietly where Label Studio fails meanwhile: that is noted, and a later session goes on.
+        One kind of work that fails keeps no other from its turn.
         """
-        if not self.is_configured or self._is_paused():
+        if not self.is_configured or self._is_paused(OPENING) or self._is_paused(work):
             yield None
             return
         try:
             connected = self._open()
         except StudioError as error:
-            self._fail(error)
+            self._fail(OPENING, error)
             yield None
             return
+        self._end_opening_trouble()
         try:
             yield connected
         except StudioError as error:
-            self._fail(error)
+            self._fail(work, error)
         else:
-            self._succeed(connected)
+            if self._troubles.pop(work, None):
+                log.info("Label Studio answers again", url=self._settings.url, work=work)
+            self._note_contact(connected.key)
 
     def _open(self) -> Connected:
         if self._connected is None:
             studio = self._open_studio(self._settings.url or "", self._read_token())
-            project = find_project(studio, self._settings, self._remember())
-            self._projects.contacted(project.key, self._clock())
-            problems = equip(studio, self._settings, project)
-            self._connected = Connected(studio, project, problems)
+            try:
+                project = find_project(studio, self._settings, self._known())
+            except BaseException:
+                studio.close()
+                raise
+            self._connected = Connected(studio, project)
+            self._equip_at = self._clock()
+            self._note_contact(project.key)
+        if self._clock() >= self._equip_at:
+            self._equip(self._connected)
         return self._connected
 
+    def _equip(self, connected: Connected) -> None:
+        """Again from time to time: what refused may take it now, a person may have taken something
+        away over there, or changed a secret here."""
+        before = list(connected.problems)
+        connected.problems[:] = equip(connected.studio, self._settings, connected.project)
+        every_s = self._settings.compare_every_s
+        again_s = min(EQUIPPED_AGAIN_S, every_s) if connected.problems else every_s
+        self._equip_at = self._clock() + timedelta(seconds=again_s)
+        if connected.problems != before:
+            row = self._projects.get(connected.key)
+            others = [note for note in (row.notes if row else []) if note not in before]
+            self._projects.note(connected.key, list(dict.fromkeys([*connected.problems, *others])))
+
     def _read_token(self) -> str:
+        if self._settings.token_file is None:
+            raise StudioRefused("no file is named that holds the token for Label Studio")
         try:
-            return read_secret(self._settings.token_file, "the token for Label Studio")
+            return read_token(self._settings.token_file).token
         except UserError as error:  # a person may mend it while we run
             raise StudioRefused(str(error)) from None
 
-    def _remember(self) -> int | None:
-        """The number of the project at this address that answered last."""
-        address = f"{self._settings.url}#"
-        rows = [
-            (row.contacted_at, int(row.project.removeprefix(address)))
+    def _remember(self) -> str | None:
+        """The key of the project at this address that answered last."""
+        return next(iter(self._known()), None)
+
+    def _known(self) -> Sequence[str]:
+        """Keys of the projects at this address that answered, the last one first."""
+        here = [
+            (row.contacted_at, row.project)
             for row in self._projects.all()
-            if row.contacted_at and row.project.removeprefix(address).isdecimal()
+            if row.contacted_at and row.project.rpartition("#")[0] == self._settings.url
         ]
-        return max(rows)[1] if rows else None
+        return [key for _, key in sorted(here, reverse=True)]
 
-    def _is_paused(self) -> bool:
-        return self._paused_until is not None and self._clock() < self._paused_until
+    def _is_paused(self, work: str) -> bool:
+        trouble = self._troubles.get(work)
+        return trouble is not None and self._clock() < trouble.paused_until
 
-    def _fail(self, error: StudioError) -> None:
+    def _fail(self, work: str, error: StudioError) -> None:
         reason = f"{error}" or type(error).__name__
-        if reason != self._reason:
-            log.warning("Label Studio fails", url=self._settings.url, reason=reason)
-        self._projects.failed(self.project or f"{self._settings.url}#", reason)
-        pause_s = min(FIRST_PAUSE_S * 2.0 ** min(self._failures, 16), LONGEST_PAUSE_S)
-        self._paused_until = self._clock() + timedelta(seconds=pause_s)
-        self._failures += 1
-        self._reason = reason
+        before = self._troubles.get(work)
+        if before is None or before.reason != reason:
+            log.warning("Label Studio fails", url=self._settings.url, work=work, reason=reason)
+        failures = before.failures if before else 0
+        pause_s = min(FIRST_PAUSE_S * 2.0 ** min(failures, 16), LONGEST_PAUSE_S)
+        until = self._clock() + timedelta(seconds=pause_s)
+        self._troubles[work] = _Trouble(reason, failures + 1, until)
+        self._projects.failed(self.project or f"{self._settings.url}#", self.reason)
         self.close()
+
+    def _end_opening_trouble(self) -> None:
+        """What kept it from being opened kept other work from being done as well."""
+        over = self._troubles.pop(OPENING, None)
+        if over is not None:
+            log.info("Label Studio answers again", url=self._settings.url)
+            for work, trouble in tuple(self._troubles.items()):
+                if trouble.reason == over.reason:
+                    del self._troubles[work]
+
+    def _note_contact(self, project: str) -> None:
+        self._projects.contacted(project, self._clock())
+        if self._troubles:
+            self._projects.failed(project, self.reason)
 
     def close(self) -> None:
         """The next session opens another, with the token as it is then."""
         if self._connected is not None:
             self._connected.studio.close()
         self._connected = None
-
-    def _succeed(self, connected: Connected) -> None:
-        if self._reason:
-            log.info("Label Studio answers again", url=self._settings.url)
-        self._failures, self._reason, self._paused_until = 0, "", None
-        self._projects.contacted(connected.key, self._clock())

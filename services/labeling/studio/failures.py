@@ -14,7 +14,17 @@ class StudioUnavailable(StudioError):
 
 
 class StudioRefused(StudioError):
-    """It answered, and refuses: the token is revoked, or the request is not taken."""
+    """It answered, and refuses: the token is revoked, or the request is not taken. `status` is
+    that of its answer, where it gave one."""
+
+    def __init__(self, words: str = "", status: int | None = None) -> None:
+        super().__init__(words)
+        self.status = status
+
+    @property
+    def blames_content(self) -> bool:
+        """What was sent is not taken, or too large; and not who sends it, or where to."""
+        return self.status in (400, 413)
 
 
 class ProjectMissing(StudioRefused):

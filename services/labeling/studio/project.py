@@ -11,6 +11,7 @@ from pipeline.logs import get_logger
 from services.labeling.settings import ImageAccess, LabelingSettings, read_secret
 from services.labeling.studio.failures import ProjectMissing, StudioRefused
 from services.labeling.studio.protocol import SourceStorage, Studio, StudioProject
+from services.labeling.studio.wire import number_of
 
 SECRET_HEADER = "X-Traboule-Secret"
 BACKEND_TITLE = "Traboule"
@@ -19,27 +20,39 @@ log = get_logger(__name__)
 
 
 def find_project(
-    studio: Studio, settings: LabelingSettings, remembered: int | None
+    studio: Studio, settings: LabelingSettings, known: Sequence[str] = ()
 ) -> StudioProject:
-    """The project of the settings' title, the one we know or else the oldest; failing that, the one
-    we know by its number, since it may have been renamed; else a new one.
+    """The project of the settings' title that we know; failing that, the last one we know, since it
+    may have been renamed; else the oldest of that title, or a new one.
 
-    ProjectMissing where the one we know was deleted: a person did that, and a person undoes it.
+    `known`: keys, the last that answered first. ProjectMissing where that one was deleted: a person
+    did that, and a person undoes it.
     """
     found = sorted(studio.find_projects(settings.project), key=lambda one: one.id)
-    if found:
-        return next((one for one in found if one.id == remembered), found[0])
-    if remembered is not None:
-        try:
-            return studio.get_project(remembered)
-        except ProjectMissing:
-            raise ProjectMissing(
-                f"project {remembered} was deleted there; a new one is made by: "
-                "traboule labels connect"
-            ) from None
+    ours = [one for key in known for one in found if one.key == key]
+    renamed = None if ours or not known else _find_known(studio, known[0])
+    if chosen := [*ours, *([renamed] if renamed else []), *found]:
+        return chosen[0]
+    if known:
+        raise ProjectMissing(
+            f"project {number_of(known[0])} was deleted there, or Label Studio has another "
+            "database: put that back, or have a new project made by: traboule labels connect"
+        )
     if not settings.create_project:
-        raise StudioRefused(f"there is no project {settings.project!r}")
+        raise StudioRefused(
+            f"there is no project {settings.project!r}: make it there, "
+            "or set LABELING_CREATE_PROJECT=true"
+        )
     return make_project(studio, settings)
+
+
+def _find_known(studio: Studio, key: str) -> StudioProject | None:
+    """None also where another one has its number, as in a Label Studio that was set up anew."""
+    try:
+        project = studio.get_project(number_of(key))
+    except ProjectMissing:
+        return None
+    return project if project.key == key else None
 
 
 def make_project(studio: Studio, settings: LabelingSettings) -> StudioProject:
@@ -47,6 +60,15 @@ def make_project(studio: Studio, settings: LabelingSettings) -> StudioProject:
     made = studio.create_project(settings.project, write_interface(CLASSES))
     log.info("made a project in Label Studio", project=made.key, title=made.title)
     return made
+
+
+def check_project(studio: Studio, project: StudioProject) -> StudioProject:
+    """As it is now. ProjectMissing where it was deleted, or where another has its number, as in a
+    Label Studio that was set up anew, or that was given another database."""
+    now = studio.get_project(project.id)
+    if now.key != project.key:
+        raise ProjectMissing(f"project {project.id} is another one than before")
+    return now
 
 
 def equip(studio: Studio, settings: LabelingSettings, project: StudioProject) -> Sequence[str]:

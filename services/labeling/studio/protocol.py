@@ -18,7 +18,7 @@ MAX_TASKS_PER_REQUEST = 250
 
 @dataclass(frozen=True)
 class StudioProject:
-    """`key` names it in the catalog: the server's address and the project's number."""
+    """`key` names it in the catalog: the server's address, its number and when it was made."""
 
     id: int
     key: str
@@ -61,8 +61,8 @@ class StudioTask:
 
 
 class Studio(Protocol):
-    """Raises StudioUnavailable (try again), StudioRefused (token revoked, no such project, a
-    request it does not take): both in services.labeling.studio.failures, none shows a token."""
+    """Raises StudioUnavailable (try again), StudioRefused (token revoked, no such project, or what
+    was sent is not taken: it tells which): both in studio.failures, none shows a token."""
 
     @property
     def url(self) -> str: ...
@@ -123,7 +123,7 @@ class Studio(Protocol):
         ...
 
     def upload(self, project_id: int, name: str, data: bytes) -> str:
-        """Give Label Studio a copy of an image; the address for a task's data."""
+        """Give Label Studio a copy of an image, each time another; its address for a task."""
         ...
 
     def delete_copies(self, project_id: int, names: Sequence[str]) -> Sequence[str]:

@@ -16,11 +16,12 @@ import httpx
 
 from pipeline.connections import is_local
 from services.labeling.studio.answers import Answer, read_answer
+from services.labeling.studio.deadlines import bound, ending_by
 from services.labeling.studio.failures import StudioRefused, StudioUnavailable
 
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 20.0
-DEADLINE_S = 25.0
+DEADLINE_S = 25.0  # for all of it: from a new token to the end of the answer
 MAX_ANSWER_BYTES = 64 * 2**20
 
 
@@ -40,10 +41,12 @@ class Credentials:
 
 def open_connections(url: str) -> httpx.Client:
     """Redirects are told, not followed; a proxy is not asked for what is on this network."""
-    return httpx.Client(
-        timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-        follow_redirects=False,
-        trust_env=not is_local(urlsplit(url).hostname or ""),
+    return bound(
+        httpx.Client(
+            timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            follow_redirects=False,
+            trust_env=not is_local(urlsplit(url).hostname or ""),
+        )
     )
 
 
@@ -56,10 +59,11 @@ class Transport:
     def ask(self, method: str, path: str, *, anonymous: bool = False, **parts: Any) -> Any:
         """The JSON of the answer. `parts`: params; body (sent as JSON) or files."""
         request = self._prepare(method, path, **parts)
-        answer = self._send(request, anonymous)
-        # The server did nothing for a request it refused so: with a new token it may be repeated.
-        if answer.status == 401 and not anonymous and self._credentials.forget():
+        with ending_by(time.monotonic() + DEADLINE_S):
             answer = self._send(request, anonymous)
+            # The server did nothing for what it refused so: with a new token it may be repeated.
+            if answer.status == 401 and not anonymous and self._credentials.forget():
+                answer = self._send(request, anonymous)
         return read_answer(self._url, answer)
 
     def _prepare(self, method: str, path: str, body: Any = None, **parts: Any) -> httpx.Request:
@@ -68,7 +72,7 @@ class Transport:
             try:
                 parts["content"] = json.dumps(body, allow_nan=False).encode()
             except ValueError as error:
-                raise StudioRefused(f"cannot be sent to {self._url}: {error}") from None
+                raise StudioRefused(f"cannot be sent to {self._url}: {error}", 400) from None
             headers["Content-Type"] = "application/json"
         with translating(self._url):
             url = self._url + path
@@ -77,23 +81,20 @@ class Transport:
     def _send(self, request: httpx.Request, anonymous: bool) -> Answer:
         if not anonymous:
             request.headers.update(self._credentials.headers())
-        end = time.monotonic() + DEADLINE_S
         with translating(self._url):
             response = self._connections.send(request, stream=True)
             try:
-                body = self._read(response, end)
+                body = self._read(response)
             finally:
                 response.close()
         return Answer(response.status_code, body, response.headers.get("location"))
 
-    def _read(self, response: httpx.Response, end: float) -> bytes:
+    def _read(self, response: httpx.Response) -> bytes:
         body = bytearray()
         for chunk in response.iter_bytes():
             body += chunk
             if len(body) > MAX_ANSWER_BYTES:
                 raise TooLarge(f"{self._url} answered with more than {MAX_ANSWER_BYTES:,} bytes")
-            if time.monotonic() > end:
-                raise StudioUnavailable(f"{self._url} did not end its answer in {DEADLINE_S:g} s")
         return bytes(body)
 
 

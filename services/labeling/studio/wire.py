@@ -4,6 +4,7 @@ AttributeError say that something else wrote them."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -28,10 +29,21 @@ WEBHOOK_ACTIONS = (
 )
 
 
+def name_project(url: str, number: int, created_at: datetime) -> str:
+    """Its key: by its number alone it would be taken for one of the server that was there before,
+    since each begins with 1."""
+    return f"{url}#{number}@{created_at.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def number_of(key: str) -> int:
+    """A project's number over there."""
+    return int(key.rpartition("#")[2].partition("@")[0])
+
+
 def read_project(url: str, row: Mapping[str, Any]) -> StudioProject:
     number = int(row["id"])
     made = read_time(row["created_at"])
-    key = f"{url}#{number}"
+    key = name_project(url, number, made)
     shown = str(row.get("model_version") or "")
     return StudioProject(number, key, str(row["title"]), str(row["label_config"]), made, shown)
 

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from pipeline import keys
+from pipeline.catalog.labeling.tasks import Considered
+from pipeline.settings import PipelineSettings
 from services.labeling.studio.access import Access, TokenKind
 from tests.factories import MORNING
+from tests.ml_backend import run_backend
 from traboule import labeling_checks
 from traboule.check import Contact, Patient
 from traboule.labeling_checks import check_labeling
-from traboule.labels.connection import FILE, place_of
+from traboule.labels.connection import FILE, find_known, place_of, remember
 from traboule.workspace import Workspace
 
 NOW = MORNING + timedelta(hours=1)
@@ -74,3 +79,43 @@ def test_servers_are_told_by_the_catalog(composed: Workspace) -> None:
     projects.failed("http://label-studio:8080#1", "it does not answer")
     [check] = check_labeling(of(composed))
     assert (check.status, check.what) == ("warn", "it does not answer")
+
+
+def test_model_that_predictions_wait_for_is_a_warning(
+    workspace: Workspace, connected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_in(monkeypatch, None)
+    assert workspace.data is not None
+    known = find_known(workspace.data)
+    assert known is not None
+    with run_backend(workspace.store, workspace.data / "password") as backend:
+        port = int(backend.url.rpartition(":")[2])
+        remember(workspace.data, known.model_copy(update={"backend_port": port}))
+        assert "predictions" not in found(workspace)
+        backend.missing.add("yolox-nano")
+        [check] = [one for one in check_labeling(of(workspace)) if one.name == "predictions"]
+    assert (check.status, "yolox-nano is missing" in check.what) == ("warn", True)
+    assert "predictions" not in found(workspace), "it is not at work"
+
+
+def test_tasks_of_erased_images_in_a_label_studio_of_before_are_a_warning(
+    workspace: Workspace,
+) -> None:
+    image = "quai-20261121T091640Z-8be14bda"
+    about = Considered(image, "quai", keys.day_of(image))
+    labeling = workspace.catalog.labeling
+    labeling.adopt("http://labels.example#3", about, 7, NOW)
+    assert found(workspace) == {}
+    labeling.erase_image(image, NOW)
+    [check] = check_labeling(of(workspace))
+    assert (check.name, check.status) == ("erased images", "warn")
+    place = "http://labels.example/projects/3 (7)"
+    assert check.what == f"labeling tasks of 1 erased image are still at {place}"
+    assert "forget-erased" in check.what_to_do
+
+
+def test_no_catalog_is_made_to_be_looked_at(tmp_path: Path) -> None:
+    settings = PipelineSettings.of_folder(tmp_path / "none")
+    patient = Patient(tmp_path / "none", settings, NOW, Contact("cameras.example"))
+    assert check_labeling(patient) == []
+    assert list(tmp_path.iterdir()) == []

@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("claim_token", sa.String(), nullable=True),
         sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("task_id", sa.Integer(), nullable=True),
-        sa.Column("copied", sa.Boolean(), nullable=False),
+        sa.Column("copy_address", sa.String(), nullable=True),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("project", "image_id"),
         sa.UniqueConstraint("project", "task_id"),

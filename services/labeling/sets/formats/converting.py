@@ -73,11 +73,11 @@ def convert(found: FoundLabels, image: ImageFacts, origin: Import) -> Converted 
 def _convert_received(
     found: FoundLabels, raw: Mapping[str, Any], image: ImageFacts, origin: Import
 ) -> Converted:
-    """A Label Studio's annotation is read as if it had come from the server itself."""
+    """A Label Studio's annotation is read as if it had come from the server itself, but for its
+    task: that is none of ours."""
     task = found.task or {}
-    number = task.get("id")
     studio_task = StudioTask(
-        id=number if isinstance(number, int) else 0,
+        id=0,
         image_id=image.id,
         data={},
         updated_at=_cap(found.modified_at, origin.at),
@@ -86,8 +86,9 @@ def _convert_received(
     annotation = interpret(image, f"import:{origin.name}", studio_task, raw)
     shapes = tuple(_rename(shape, origin) for shape in annotation.shapes)
     author = origin.author if annotation.author == "unknown" else annotation.author
-    renamed = annotation.model_copy(update={"shapes": shapes, "author": author})
-    return Converted(renamed, (None,) * len(shapes))
+    mine = annotation.origin.model_copy(update={"task": None})
+    changed = {"shapes": shapes, "author": author, "origin": mine}
+    return Converted(annotation.model_copy(update=changed), (None,) * len(shapes))
 
 
 def _find_scale(found: FoundLabels, image: ImageFacts) -> Size | str:

@@ -30,7 +30,7 @@ NOTHING_LEFT = "it was labelled, and none of its shapes can be written"
 
 
 @dataclass(frozen=True)
-class Wish:
+class ExportRequest:
     """Which annotations count, and as what they are written. `project`: those made there alone."""
 
     form: LabelFormat
@@ -58,13 +58,13 @@ class LeftOut:
 
 
 class Collector:
-    def __init__(self, store: ObjectStore, wish: Wish) -> None:
+    def __init__(self, store: ObjectStore, request: ExportRequest) -> None:
         self._store = store
-        self._wish = wish
+        self._request = request
 
     def collect(self, image: str) -> Collected | LeftOut:
         try:
-            choice = choose(self._annotations(image), self._wish.policy)
+            choice = choose(self._annotations(image), self._request.policy)
             if choice.chosen is None:
                 return LeftOut(image, choice.reason)
             return self._gather(image, choice, choice.chosen)
@@ -75,25 +75,25 @@ class Collector:
 
     def _annotations(self, image: str) -> list[Annotation]:
         found = read_annotations(self._store, image)
-        wanted = self._wish.project
+        wanted = self._request.project
         return [one for one in found if wanted is None or one.origin.project == wanted]
 
     def _gather(self, image: str, choice: Choice, chosen: Annotation) -> Collected | LeftOut:
         known = Detections.model_validate_json(self._store.get(keys.detections(image)).data)
         if (known.width, known.height) != (chosen.width, chosen.height):
             return LeftOut(image, OTHER_SIZE)
-        fitted = fit_shapes(chosen, self._wish.classes, self._wish.form)
+        fitted = fit_shapes(chosen, self._request.classes, self._request.form)
         if chosen.status is AnnotationStatus.LABELLED and not (
             fitted.shapes or self._goes_as_received(chosen)
         ):
             return LeftOut(image, NOTHING_LEFT, fitted)
-        jpeg = self._store.get(keys.stored_image(image)).data if self._wish.with_images else None
+        jpeg = self._store.get(keys.stored_image(image)).data if self._request.with_images else None
         if jpeg is not None and hashlib.sha256(jpeg).hexdigest() != known.sha256_stored:
             return LeftOut(image, CORRUPT)
         return Collected(Entry(known, chosen, fitted.shapes), choice, fitted, jpeg)
 
     def _goes_as_received(self, chosen: Annotation) -> bool:
-        return self._wish.form is LabelFormat.LABEL_STUDIO and bool(chosen.result)
+        return self._request.form is LabelFormat.LABEL_STUDIO and bool(chosen.result)
 
 
 def read_annotations(store: ObjectStore, image: str) -> list[Annotation]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -52,8 +54,20 @@ def _read_task(name: str, number: int, task: object) -> Iterator[FoundLabels]:
     lost = len(task["annotations"]) - len(annotations)
     if lost:
         yield FoundLabels(where, image, problems=(f"{lost} broken annotations",))
-    for raw in annotations:
-        yield FoundLabels(where, image, task=task, raw=raw)
+    for place, raw in enumerate(annotations):
+        yield FoundLabels(where, image, task=task, raw=_number(raw, image, task, place))
+
+
+def _number(
+    raw: Mapping[str, Any], image: str, task: Mapping[str, Any], place: int
+) -> Mapping[str, Any]:
+    """With a name of its own where it has no number, as in what scripts write: the same in the
+    same file read again."""
+    number = raw.get("id")
+    if isinstance(number, str | int) and not isinstance(number, bool) and str(number).strip():
+        return raw
+    known = json.dumps([image, task.get("id"), place]).encode()
+    return {**raw, "id": f"unnumbered-{hashlib.sha256(known).hexdigest()[:12]}"}
 
 
 def _find_picture(pictures: Mapping[str, list[str]], name: str) -> str | None:

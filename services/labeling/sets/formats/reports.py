@@ -51,7 +51,7 @@ class ExportReport(Record):
         return "".join(f"{line}\n" for line in lines)
 
 
-class Tally:
+class ExportTally:
     """Counts while a set is written."""
 
     def __init__(self) -> None:

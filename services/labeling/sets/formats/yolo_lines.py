@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from pipeline.annotations import Point, Shape, ShapeKind
@@ -17,29 +18,56 @@ class BadLine(ValueError):
     """A line that says nothing one could use."""
 
 
-def parse_line(
-    line: str, classes: Mapping[int, str], *, rotated: bool
-) -> tuple[Shape, float | None]:
-    """The shape in fractions of the image, and the score where the line ends with one.
+@dataclass(frozen=True)
+class Line:
+    """`numbers` as written, in fractions of the image: of a box its middle, width and height; of
+    anything else the coordinates of three points or more."""
 
-    Five columns are a box, six a box with a score; otherwise pairs of coordinates, with a score
+    class_id: int
+    numbers: tuple[float, ...]
+    score: float | None = None
+
+    @property
+    def is_box(self) -> bool:
+        return len(self.numbers) == 4
+
+
+def read_line(line: str) -> Line:
+    """Five columns are a box, six a box with a score; otherwise pairs of coordinates, with a score
     when one is left over. Seven columns are a polygon of three points, as trainers read it.
+
+    BadLine for anything else.
     """
     if len(line) > MAX_LINE_CHARS:
         raise BadLine("too long")
     words = line.split()
-    label = _find_class(words[0], classes)
-    numbers = [_read_number(word) for word in words[1:]]
-    if len(numbers) in (4, 5):
-        return _read_box(label, numbers[:4]), numbers[4] if len(numbers) == 5 else None
-    if len(numbers) < 6:
+    class_id = _read_class(words[0])
+    numbers = tuple(_read_number(word) for word in words[1:])
+    if len(numbers) < 4:
         raise BadLine(f"{len(words)} columns: a box has five")
-    score = numbers.pop() if len(numbers) % 2 else None
+    score = None
+    if len(numbers) % 2:
+        numbers, score = numbers[:-1], numbers[-1]
+    if len(numbers) == 4 and min(numbers[2:]) <= 0:
+        raise BadLine(f"its size is {numbers[2]:g} by {numbers[3]:g}")
+    return Line(class_id, numbers, score)
+
+
+def parse_line(
+    line: str, classes: Mapping[int, str], *, rotated: bool
+) -> tuple[Shape, float | None]:
+    """The shape in fractions of the image, and the score where the line ends with one."""
+    read = read_line(line)
+    if read.class_id not in classes:
+        raise BadLine(f"no class has the id {read.class_id}")
+    label, numbers = classes[read.class_id], read.numbers
+    if read.is_box:
+        return _make_box(label, numbers), read.score
     points = list(zip(numbers[::2], numbers[1::2], strict=True))
-    return _read_points(label, points, rotated), score
+    return _make_outline(label, points, rotated), read.score
 
 
-def _find_class(word: str, classes: Mapping[int, str]) -> str:
+def _read_class(word: str) -> int:
     """Whole numbers, as `1` or as `1.0`, which some programs write."""
     try:
         number = Decimal(word)
@@ -47,9 +75,7 @@ def _find_class(word: str, classes: Mapping[int, str]) -> str:
         number = Decimal("NaN")
     if not number.is_finite() or not 0 <= number <= _MAX_CLASS_ID or number % 1:
         raise BadLine(f"{word[:20]!r} is no class id")
-    if int(number) not in classes:
-        raise BadLine(f"no class has the id {int(number)}")
-    return classes[int(number)]
+    return int(number)
 
 
 def _read_number(word: str) -> float:
@@ -62,16 +88,14 @@ def _read_number(word: str) -> float:
     return number
 
 
-def _read_box(label: str, numbers: Sequence[float]) -> Shape:
+def _make_box(label: str, numbers: Sequence[float]) -> Shape:
     x, y, width, height = numbers
-    if width <= 0 or height <= 0:
-        raise BadLine(f"its size is {width:g} by {height:g}")
     first, last = (x - width / 2, y - height / 2), (x + width / 2, y + height / 2)
     _check_inside((first, last))
     return Shape(label=label, kind=ShapeKind.BOX, points=(first, last))
 
 
-def _read_points(label: str, points: Sequence[Point], rotated: bool) -> Shape:
+def _make_outline(label: str, points: Sequence[Point], rotated: bool) -> Shape:
     _check_inside(points)
     if rotated and len(points) != 4:
         raise BadLine(f"{len(points)} corners: a rotated box has four")

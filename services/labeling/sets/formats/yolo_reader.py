@@ -13,14 +13,13 @@ import yaml
 
 from pipeline.annotations import Shape
 from pipeline.errors import UserError
-from services.labeling.fetching.label_files import read_notes
+from services.labeling.sets.formats.notes import MAX_CLASSES, NOTES, read_notes
 from services.labeling.sets.formats.packages import MAX_TEXT_BYTES, Package
 from services.labeling.sets.formats.pictures import find_picture, index_pictures
 from services.labeling.sets.formats.vocabulary import FoundLabels
 from services.labeling.sets.formats.yolo_lines import BadLine, parse_line
 
 MAX_SHAPES = 20_000  # of one image
-_MAX_CLASSES = 10_000
 _NO_LABELS = {"classes.txt", "train.txt", "val.txt", "test.txt", "report.txt", "obj.names"}
 
 
@@ -61,7 +60,7 @@ def read_classes(package: Package) -> Mapping[int, str]:
     readers = {
         "data.yaml": _read_yaml,
         "data.yml": _read_yaml,
-        "notes.json": read_notes,
+        NOTES: read_notes,
         "classes.txt": _read_list,
     }
     for file, read in readers.items():
@@ -87,7 +86,7 @@ def _read_yaml(data: bytes) -> Mapping[int, str]:
     names = known.get("names") if isinstance(known, dict) else None
     if isinstance(names, list):
         names = dict(enumerate(names))
-    if not isinstance(names, dict) or not 0 < len(names) <= _MAX_CLASSES:
+    if not isinstance(names, dict) or not 0 < len(names) <= MAX_CLASSES:
         raise ValueError("it has no `names`")
     classes = {int(number): str(name) for number, name in names.items()}
     if len(classes) != len(names) or any(isinstance(n, dict | list) for n in names.values()):
@@ -109,7 +108,7 @@ def _read_list(data: bytes) -> Mapping[int, str]:
     lines = [line.strip() for line in data.decode("utf-8-sig").splitlines()]
     while lines and not lines[-1]:
         lines.pop()
-    if not lines or len(lines) > _MAX_CLASSES or not all(lines):
+    if not lines or len(lines) > MAX_CLASSES or not all(lines):
         raise ValueError("it is empty, or has an empty line")
     return dict(enumerate(lines))
 

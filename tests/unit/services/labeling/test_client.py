@@ -82,7 +82,7 @@ def test_access_token_refused_by_a_faster_clock_is_renewed() -> None:
 def test_address_below_a_path_is_kept() -> None:
     with running_stub(refresh_then(lambda received: Reply(PROJECT), 300)) as stub:
         with closing(SdkStudio(stub.url + "/label/", PERSONAL)) as studio:
-            assert studio.get_project(3).key == f"{stub.url}/label#3"
+            assert studio.get_project(3).key == f"{stub.url}/label#3@20261121T000000Z"
         assert {received.path for received in stub.received} == {
             "/label/api/token/refresh/",
             "/label/api/projects/3/",

@@ -9,10 +9,13 @@ import pytest
 
 from pipeline import keys
 from pipeline.errors import StorageError, UserError
+from pipeline.messages import Message
 from pipeline.storage import FolderStore, StoredObject
-from services.labeling.api import serving
-from services.labeling.signed_images import ImageServer, make_app, make_secret, origin_of
+from services.labeling.api import make_api, serving
+from services.labeling.settings import LabelingSettings
+from services.labeling.signed_images import make_secret, origin_of
 from services.labeling.signing import sign, sign_address
+from services.labeling.webhook import Doorbell
 from tests.studio_stand_in import draw
 
 IMAGE = "quai-saone-20261121T091640Z-8be14bda"
@@ -31,7 +34,7 @@ class Shown:
 @dataclass
 class Served:
     store: FolderStore
-    secret: str | None
+    secret_file: Path
     port: int = 0
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> Shown:
@@ -49,10 +52,11 @@ class Served:
         finally:
             connection.close()
 
-    def read_secret(self) -> str:
-        if self.secret is None:
-            raise UserError("cannot read the secret")
-        return self.secret
+    def change_secret(self, secret: str | None) -> None:
+        if secret is None:
+            self.secret_file.unlink()
+        else:
+            self.secret_file.write_text(secret)
 
 
 @pytest.fixture(scope="module")
@@ -62,18 +66,23 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     store.put(keys.stored_image(IMAGE), StoredObject(draw(), "image/jpeg"))
     store.put(keys.frame(IMAGE), StoredObject(b"a face", "image/jpeg"))
     (folder / "store/images/secret.jpg").write_bytes(b"secret")
-    made = Served(store, SECRET)
-    app = make_app(ImageServer(store, made.read_secret, STUDIO))
-    with serving(app, "127.0.0.1", 0) as port:
+    made = Served(store, folder / "images-secret")
+    made.change_secret(SECRET)
+    settings = LabelingSettings(url=STUDIO, images_secret_file=made.secret_file)
+    with serving(make_api(settings, store, Doorbell(_refuse_hint)), "127.0.0.1", 0) as port:
         made.port = port
         yield made
+
+
+def _refuse_hint(message: Message) -> None:
+    raise AssertionError("images give no hints")
 
 
 @pytest.fixture
 def served(server: Served) -> Iterator[Served]:
     """As every test finds it."""
     yield server
-    server.secret = SECRET
+    server.change_secret(SECRET)
     server.store.delete(keys.tombstone(IMAGE))
 
 
@@ -220,10 +229,10 @@ def test_image_that_is_not_there_is_not_told_from_a_wrong_signature(served: Serv
 
 def test_new_or_deleted_secret_ends_all_addresses_at_once(served: Served) -> None:
     old = path_of()
-    served.secret = "another"
+    served.change_secret("another")
     assert served.ask(old).status == 404
     assert served.ask(path_of(secret="another")).status == 200
-    served.secret = None
+    served.change_secret(None)
     for path in (old, path_of(secret="another"), path_of(secret="")):
         assert served.ask(path).status == 404
 

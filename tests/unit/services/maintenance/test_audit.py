@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import keys
+from pipeline.catalog.labeling.tasks import Considered
 from pipeline.records import Tombstone
 from pipeline.storage import StoredObject, put_json
 from services.maintenance.audit import Audit, Mismatch, audit
@@ -159,8 +160,9 @@ def test_audit_finds_what_is_left_of_what_was_said_of_an_erased_image(
     elif what == "row":
         workspace.catalog.annotations.record(said)
     else:
+        about = Considered(STRANGER, "elsewhere", "")
         for project in (HERE, THERE):
-            workspace.catalog.labeling.adopt(project, STRANGER, "elsewhere", "", 1, MORNING)
+            workspace.catalog.labeling.adopt(project, about, 1, MORNING)
     assert look(workspace)[Mismatch.ERASED_BUT_LEFT] == (STRANGER,)
 
 

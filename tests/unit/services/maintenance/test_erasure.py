@@ -195,8 +195,9 @@ def annotate(stages: Stages) -> str:
         for one in (revise("5"), revise("5", at_s=1), revise("6"), revise("5", project=THERE)):
             say(stages.catalog, stages.store, one.model_copy(update={"image": image}))
         day = keys.day_of(image)
-        assert stages.catalog.labeling.adopt(HERE, image, "quai", day, 11 + seed, stages.clock())
-        stages.catalog.labeling.consider(THERE, Considered(image, "quai", day), stages.clock())
+        about = Considered(image, "quai", day)
+        assert stages.catalog.labeling.adopt(HERE, about, 11 + seed, stages.clock())
+        stages.catalog.labeling.consider(THERE, about, stages.clock())
     return image
 
 
@@ -222,7 +223,8 @@ def test_what_is_said_late_of_an_erased_image_is_deleted(stages: Stages) -> None
     image = annotate(stages)
     delete_image(stages.maintenance, image)
     say(stages.catalog, stages.store, revise(at_s=9).model_copy(update={"image": image}))
-    stages.catalog.labeling.adopt(HERE, image, "quai", keys.day_of(image), 99, stages.clock())
+    about = Considered(image, "quai", keys.day_of(image))
+    stages.catalog.labeling.adopt(HERE, about, 99, stages.clock())
     repeat_deletes(stages.maintenance)
     assert stages.keys(keys.annotations_folder(image)) == []
     assert stages.catalog.annotations.of_image(image) == []

@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from pipeline import keys
 from pipeline.annotations import AnnotationStatus
 from pipeline.messages import PushImages
+from pipeline.records import Tombstone
+from pipeline.storage import put_json
 from services.labeling.settings import ImageAccess
+from services.labeling.studio.failures import StudioRefused
+from services.labeling.studio.protocol import NewStudioTask
 from tests.factories import MORNING, Wanted, make_camera, make_image
 from tests.fake_studio import FakeStudio
 from tests.labels import Said, make_annotation, store_annotation
@@ -19,6 +24,7 @@ from tests.labels import box as drawn_box
 from tests.round_trip import TOKEN, box
 from tests.unit.traboule.conftest import Run, Stages
 from traboule.commands import label_sets
+from traboule.labels.projects import address_of
 from traboule.workspace import Workspace
 
 
@@ -53,7 +59,7 @@ def test_disconnect_keeps_what_was_labelled(run: Run, workspace: Workspace, conn
     assert run("labels", "disconnect").status == 0
     ran = run("labels", "disconnect")
     assert (ran.status, ran.err) == (1, "traboule: no Label Studio is connected\n")
-    assert connected in run("labels", "status").out
+    assert address_of(connected) in run("labels", "status").out
 
 
 @pytest.mark.parametrize("command", ["push", "pull", "status"])
@@ -102,13 +108,31 @@ def test_push_tells_what_failed_and_why(
     ]
 
 
+def test_push_sends_what_failed_once_more(
+    run: Run, images: list[str], studio: FakeStudio, connected: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise StudioRefused("too large", 413)
+
+    assert "no such images" in run("labels", "push", "--failed").err
+    with pytest.MonkeyPatch.context() as refusing:
+        refusing.setattr(studio, "import_tasks", refuse)
+        ran = run("labels", "push", "--limit", "2")
+        assert ran.status == 1
+        assert "when that goes: traboule labels push --failed" in ran.out
+    assert run("labels", "push", images[1], "--failed").out.startswith("1 sent")
+    assert run("labels", "push", "--failed").out.startswith("1 sent, 0 were there")
+    assert sent(studio) == images[1:]
+    assert "failed" not in run("labels", "status").out
+
+
 def test_push_leaves_to_others_what_they_are_sending(
     run: Run, workspace: Workspace, images: list[str], connected: str
 ) -> None:
     run("labels", "connect", "--images", ImageAccess.UPLOAD.value)
     assert run("labels", "push", "--limit", "1").out.startswith("1 sent")
     row = workspace.catalog.labeling.get(connected, images[2])
-    assert row is not None and row.copied
+    assert row is not None and row.copy_address == ""
 
 
 @pytest.mark.parametrize(
@@ -117,6 +141,7 @@ def test_push_leaves_to_others_what_they_are_sending(
         (("nonsense",), "no image 'nonsense'"),
         (("--camera", "nobody"), "no camera 'nobody'"),
         (("nonsense", "--all"), "name images, or say which they are: not both"),
+        (("--failed", "--limit", "2"), "--failed is of all that failed: it goes without --limit"),
     ],
 )
 def test_push_refuses_what_it_cannot_find(
@@ -177,6 +202,34 @@ def test_pull_and_status_tell_what_people_said(
     assert "labeling: 3 sent; annotations: 2 labelled, 1 negative, 1 skipped" in run("status").out
 
 
+def test_status_says_that_images_wait_for_their_cameras_quota(
+    run: Run, images: list[str], studio: FakeStudio, connected: str
+) -> None:
+    run("labels", "connect", "--per-day", "1")
+    assert run("labels", "push").out.startswith("1 sent")
+    state = run("labels", "status", "--json").json
+    assert (state["tasks"], state["held_back"]) == ({"sent": 1, "waiting": 2}, 2)
+    told = run("labels", "status").out
+    assert "  2 wait since 1 of a camera and day are sent" in told
+    assert "traboule labels push --camera ID" in told
+    run("labels", "connect", "--per-day", "9")
+    assert "wait since" not in run("labels", "status").out
+
+
+def test_status_counts_apart_what_no_set_can_be_made_of(
+    run: Run, images: list[str], studio: FakeStudio, connected: str
+) -> None:
+    run("labels", "push", "--all")
+    known, unknown, empty = studio.tasks
+    studio.annotate(known, [box()])
+    studio.annotate(unknown, [box("ufo")])
+    studio.annotate(empty, [])
+    run("labels", "pull")
+    state = run("labels", "status", "--json").json
+    assert (state["labelled_images"], state["unusable_images"]) == (2, 1)
+    assert "1 more with nothing usable" in run("labels", "status").out
+
+
 def test_push_goes_to_labeling_where_it_is_elsewhere(
     run_composed: Run, workspace: Workspace, images: list[str], connected: str, stages: Stages
 ) -> None:
@@ -187,7 +240,53 @@ def test_push_goes_to_labeling_where_it_is_elsewhere(
     assert "by itself" in run_composed("labels", "push").err
     assert "by itself" in run_composed("labels", "pull").err
     assert "LABELING_URL" in run_composed("labels", "connect", "http://127.0.0.1").err
-    assert connected in run_composed("labels", "status").out
+    assert address_of(connected) in run_composed("labels", "status").out
+
+
+def test_pull_says_what_it_passed_over_and_why(
+    run: Run, workspace: Workspace, images: list[str], studio: FakeStudio, connected: str
+) -> None:
+    run("labels", "push", "--all")
+    erased, _, _ = studio.tasks
+    [project] = studio.projects
+    strange = [NewStudioTask({"image": "a"})] * 2
+    for task in (erased, *studio.import_tasks(project, strange)):
+        studio.annotate(task, [box()])
+    image = str(studio.tasks[erased].data["image_id"])
+    gone = Tombstone(id=image, source="quai", sha256_received="00", erased_at=MORNING)
+    put_json(workspace.store, keys.tombstone(image), gone.model_dump_json())
+    assert run("labels", "pull").out.splitlines()[:3] == [
+        "received 0 annotations",
+        "passed over 1 labeling task of erased images",
+        "passed over 2 labeling tasks not of our images",
+    ]
+
+
+def test_pull_takes_a_mass_of_deletions_where_they_are_accepted(
+    run: Run, workspace: Workspace, images: list[str], studio: FakeStudio, connected: str
+) -> None:
+    times = (MORNING + timedelta(minutes=n) for n in range(1, 9))
+    images += [make_image(workspace, Wanted(at=at)) for at in times]
+    run("labels", "push", "--all")
+    [project] = studio.projects
+    studio.act(project, "delete_tasks", list(studio.tasks))
+    workspace.catalog.labeling_projects.compared(connected, MORNING)
+    told = run("labels", "pull").out
+    assert "note: 11 of 11 labeling tasks are missing" in told
+    assert "traboule labels pull --accept-deletions" in told
+    assert run("labels", "status", "--json").json["tasks"] == {"sent": 11}
+    assert run("labels", "pull", "--accept-deletions").out == "received 0 annotations\n"
+    assert run("labels", "status", "--json").json["tasks"] == {"gone": 11}
+
+
+def test_deletions_are_accepted_where_labelings_rights_are(
+    run_composed: Run, studio: FakeStudio, token_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABELING_URL", studio.url)
+    monkeypatch.setenv("LABELING_TOKEN_FILE", str(token_file))
+    run_composed("labels", "connect")
+    assert "by itself" in run_composed("labels", "pull").err
+    assert run_composed("labels", "pull", "--accept-deletions").out == "received 0 annotations\n"
 
 
 def test_push_before_labeling_reached_a_label_studio_says_so(
@@ -336,7 +435,7 @@ def test_deleted_project_is_made_anew_where_labelings_rights_are(
     assert (ran.status, ran.err) == (0, "")
     assert "next: labeling goes on with it within a minute" in ran.out
     [new] = studio.projects.values()
-    assert new.key in run_composed("labels", "status").out
+    assert address_of(new.key) in run_composed("labels", "status").out
     assert "takes nothing more" in run_composed("labels", "connect", "--policy", "nth").err
 
 

@@ -13,7 +13,7 @@ from pipeline.errors import UserError
 from tests.fake_studio import FakeStudio
 from tests.round_trip import TOKEN
 from traboule.labels import own_studio
-from traboule.labels.connection import find_known, place_of
+from traboule.labels.connection import find_known, place_of, settings_of
 from traboule.labels.installation import RunningStudio, find_port
 from traboule.labels.own_studio import serve
 from traboule.workspace import Workspace
@@ -40,6 +40,8 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(own_studio, "running_studio", run_it)
     monkeypatch.setattr(own_studio, "find_program", lambda tell, often: Path("label-studio"))
     monkeypatch.setattr(own_studio, "FIRST_IMAGES_PORT", find_port(24_500))
+    monkeypatch.setenv("TRABOULE_MODELS_DIR", "/nowhere")
+    monkeypatch.setenv("DETECTION_MODELS_CACHE", "/nowhere")
     return addresses
 
 
@@ -66,9 +68,30 @@ def test_serve_connects_says_where_to_sign_in_and_ends(
     assert told[-1] == "Label Studio has ended; go on with: traboule labels serve"
     known = find_known(workspace.data)
     assert known is not None and (known.url, known.is_ours) == (url, True)
+    assert known.backend_port is not None and known.backend_port > known.images_port
     assert tell(workspace)[0] == told[0]
     assert ended == [url, url]
     assert find_known(workspace.data) == known
+    taken = socket.create_server(("127.0.0.1", known.backend_port))
+    with taken:
+        tell(workspace)
+    again = find_known(workspace.data)
+    assert again is not None and again.backend_port not in (None, known.backend_port)
+
+
+def test_serve_gives_its_project_the_predictions_it_serves(
+    workspace: Workspace, studio: FakeStudio, ended: list[str], port: int
+) -> None:
+    assert workspace.data is not None
+    told = tell(workspace, port)
+    known = find_known(workspace.data)
+    assert known is not None
+    password = place_of(workspace.data) / "backend-password"
+    assert password.stat().st_mode & 0o077 == 0
+    settings = settings_of(workspace.data, known)
+    assert settings.backend_url == f"http://127.0.0.1:{known.backend_port}"
+    assert settings.backend_password_file == password
+    assert any("yolox-nano is missing" in line for line in told)
 
 
 def test_its_address_stays_as_it_is(

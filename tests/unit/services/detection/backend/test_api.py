@@ -102,14 +102,17 @@ def test_token_of_the_setup_opens_its_projects_uploads(
 
 
 def test_missing_model_is_told_and_got_over(backend: RunningBackend, ours: dict[str, Any]) -> None:
+    problem = "the model yolox-nano is missing: run `traboule models pull`"
     backend.missing.add("yolox-nano")
-    assert backend.ask("/setup", setup_body()).json() == {"model_version": None}
-    answer = backend.ask("/predict", predict_body(ours))
-    assert answer.status_code == 503
-    assert answer.json() == {"error": "the model yolox-nano is missing: run `traboule models pull`"}
-    assert backend.ask("/health").status_code == 200
+    for path, body in (("/setup", setup_body()), ("/predict", predict_body(ours))):
+        answer = backend.ask(path, body)
+        assert (answer.status_code, answer.json()) == (503, {"error": problem})
+    health = backend.ask("/health")
+    assert (health.status_code, health.json()["problem"]) == (200, problem)
     backend.missing.clear()
+    assert backend.ask("/setup", setup_body()).json() == {"model_version": VERSION}
     assert backend.ask("/predict", predict_body(ours)).json()["results"][0]
+    assert "problem" not in backend.ask("/health").json()
 
 
 def test_interface_without_our_labels_is_refused(backend: RunningBackend) -> None:
@@ -178,6 +181,19 @@ def test_health_is_told_while_models_look(
         assert backend.ask("/setup", setup_body()).json() == {"model_version": VERSION}
         assert time.monotonic() - began < 0.9
         asking.join()
+
+
+def test_health_is_told_while_models_are_loaded(
+    backend: RunningBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.detection.backend.api.HEALTH_WITHIN_S", 0.1)
+    loaded = threading.Event()
+    backend.before_giving = lambda: loaded.wait(10)
+    try:
+        answer = backend.ask("/health")
+    finally:
+        loaded.set()
+    assert (answer.status_code, answer.elapsed.total_seconds() < 5) == (200, True)
 
 
 def test_neither_token_nor_payload_is_logged(

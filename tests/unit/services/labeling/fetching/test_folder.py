@@ -91,13 +91,36 @@ def test_classes_are_described_without_gaps(tmp_path: Path) -> None:
     assert known == {"train": "images", "val": "images", "names": names}
 
 
-def test_labels_can_be_taken_back(tmp_path: Path) -> None:
+def test_image_leaves_the_set_with_its_labels(tmp_path: Path) -> None:
     made = FetchedSet(tmp_path)
+    made.add("a", IMAGE, b"pixels", "PNG")
     made.add_labels("a", "0 0.5 0.5 0.2 0.2\n")
     assert (tmp_path / "labels/a.txt").read_text() == "0 0.5 0.5 0.2 0.2\n"
-    made.forget_labels("a")
-    made.forget_labels("a")
-    assert files_below(tmp_path) == []
+    assert [made.withdraw("a"), made.withdraw("a"), made.withdraw("b")] == [True, False, False]
+    left = ["fetched.jsonl", "withdrawn/images/a.png", "withdrawn/labels/a.txt"]
+    assert files_below(tmp_path) == left
+    assert not made.holds("a", IMAGE) and not FetchedSet(tmp_path).holds("a", IMAGE)
+
+
+def test_all_but_some_leave_the_set_and_nothing_that_was_not_fetched(tmp_path: Path) -> None:
+    made = FetchedSet(tmp_path)
+    for name in ("a", "b", "Früh"):
+        made.add(name, IMAGE, b"pixels", "JPEG")
+        made.add_labels(name, "")
+    (tmp_path / "images/mine.jpg").write_bytes(b"x")
+    (tmp_path / "labels/mine.txt").write_bytes(b"")
+    assert FetchedSet(tmp_path).withdraw_others(["b", "fru\u0308h"]) == ["a"]
+    assert files_below(tmp_path / "withdrawn") == ["images/a.jpg", "labels/a.txt"]
+    assert files_below(tmp_path / "images") == ["Früh.jpg", "b.jpg", "mine.jpg"]
+
+
+def test_list_that_names_a_way_out_moves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(b"pixels")
+    FetchedSet(tmp_path / "out").add("a", IMAGE, b"pixels", "JPEG")
+    listed = tmp_path / "out/fetched.jsonl"
+    listed.write_text(listed.read_text().replace('"name": "a"', '"name": "../../x"'))
+    assert FetchedSet(tmp_path / "out").withdraw_others([]) == []
+    assert (tmp_path / "x.jpg").exists()
 
 
 def test_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from services.labeling.fetching.files import StudioFiles
 from services.labeling.fetching.images import fetch_export, fetch_images
 from services.labeling.fetching.report import FetchOptions, FetchReport
 from services.labeling.fetching.session import Patience, PatientSession
-from services.labeling.studio.failures import ProjectMissing, StudioRefused, StudioUnavailable
+from services.labeling.studio.failures import ProjectMissing, StudioError, StudioUnavailable
 from tests.studio_stand_in import LEGACY_TOKEN, PERSONAL_TOKEN, StandIn, draw, stand_in_studio
 from tests.unit.services.labeling.fetching.test_label_files import make_folder, make_zip
 
@@ -261,7 +261,7 @@ def test_run_that_fails_in_the_middle_goes_on_where_it_was(
     studio: StandIn, session: PatientSession, labels: Path, tmp_path: Path
 ) -> None:
     studio.script[UPLOAD] = [401, 401]
-    with pytest.raises(StudioRefused):
+    with pytest.raises(StudioError):
         fetch_images(labels, files_of(studio, session), tmp_path / "out", OPTIONS)
     left = images_in(tmp_path / "out")
     assert 0 < len(left) < 3
@@ -313,7 +313,7 @@ def test_list_of_tasks_that_is_none_is_said(
     studio: StandIn, session: PatientSession, labels: Path, tmp_path: Path, answer: bytes
 ) -> None:
     studio.public["/api/tasks"] = answer
-    with pytest.raises(StudioUnavailable, match="something other than"):
+    with pytest.raises(StudioUnavailable, match=r"something other than|a page that is no answer"):
         fetch_images(labels, files_of(studio, session), tmp_path / "out", OPTIONS)
 
 
@@ -333,6 +333,78 @@ def test_export_of_a_project_is_fetched_as_it_is_now(
     report = fetch_export(files_of(studio, session), 2, tmp_path / "out", OPTIONS)
     assert len(report.fetched) == 3
     assert "/api/projects/2/export?exportType=YOLO" in studio.paths()
+    assert not (tmp_path / "out/.export.zip").exists()
+
+
+def test_export_larger_than_an_answer_may_be_is_fetched(
+    studio: StandIn, session: PatientSession, labels: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(labels, "a") as archive:
+        archive.writestr("images/other.jpg", bytes(3_000_000))
+    studio.private["/api/projects/2/export"] = labels.read_bytes()
+    report = fetch_export(files_of(studio, session), 2, tmp_path / "out", OPTIONS)
+    assert len(report.fetched) == 3
+
+
+def test_what_left_the_export_leaves_the_folder_with_its_image(
+    studio: StandIn, session: PatientSession, labels: Path, tmp_path: Path
+) -> None:
+    files, out = files_of(studio, session), tmp_path / "out"
+    studio.private["/api/projects/2/export"] = labels.read_bytes()
+    fetch_export(files, 2, out, OPTIONS)
+    fewer = {"notes.json": NOTES, "labels/c8bee958-a.txt": BOX}
+    studio.private["/api/projects/2/export"] = make_zip(labels, fewer).read_bytes()
+    report = fetch_export(files, 2, out, OPTIONS)
+    assert report.withdrawn == ["2409d490-straße_ü", "a471f274__frame_0001"]
+    assert (images_in(out), labels_in(out)) == (["c8bee958-a.jpg"], ["c8bee958-a.txt"])
+    assert (images_in(out / "withdrawn"), labels_in(out / "withdrawn")) == (
+        ["2409d490-straße_ü.png", "a471f274__frame_0001.jpg"],
+        ["2409d490-straße_ü.txt", "a471f274__frame_0001.txt"],
+    )
+    assert fetch_export(files, 2, out, OPTIONS).withdrawn == []
+
+
+def test_nothing_leaves_the_folder_by_a_run_that_fails_or_an_export_by_hand(
+    studio: StandIn, session: PatientSession, labels: Path, tmp_path: Path
+) -> None:
+    files, out = files_of(studio, session), tmp_path / "out"
+    studio.private["/api/projects/2/export"] = labels.read_bytes()
+    fetch_export(files, 2, out, OPTIONS)
+    fewer = make_zip(labels, {"notes.json": NOTES, "labels/c8bee958-a.txt": BOX})
+    assert fetch_images(fewer, files, out, OPTIONS).withdrawn == []
+    studio.private["/api/projects/2/export"] = fewer.read_bytes()
+    (out / "images/c8bee958-a.jpg").unlink()
+    studio.script[UPLOAD] = [401, 401]
+    with pytest.raises(StudioError):
+        fetch_export(files, 2, out, OPTIONS)
+    studio.private["/api/projects/2/export"] = make_zip(labels, {"notes.json": NOTES}).read_bytes()
+    with pytest.raises(UserError, match="no label files"):
+        fetch_export(files, 2, out, OPTIONS)
+    assert len(labels_in(out)) == 3
+
+
+def test_image_whose_task_was_not_listed_stays_until_it_leaves_the_export(
+    studio: StandIn, session: PatientSession, labels: Path, tmp_path: Path
+) -> None:
+    files, out = files_of(studio, session), tmp_path / "out"
+    studio.private["/api/projects/2/export"] = labels.read_bytes()
+    fetch_export(files, 2, out, OPTIONS)
+    del studio.tasks[2][0]
+    report = fetch_export(files, 2, out, OPTIONS)
+    assert (list(report.missing), report.withdrawn) == (["labels/c8bee958-a.txt"], [])
+    assert len(labels_in(out)) == 3
+
+
+def test_image_that_nobody_labels_any_more_is_no_image_without_objects(
+    studio: StandIn, session: PatientSession, labels: Path, tmp_path: Path
+) -> None:
+    files, out = files_of(studio, session), tmp_path / "out"
+    fetch_images(labels, files, out, OPTIONS)
+    studio.tasks[2][0]["total_annotations"] = 0
+    empty = make_folder(tmp_path / "labels", {"notes.json": NOTES, "labels/c8bee958-a.txt": b""})
+    report = fetch_images(empty, files, out, OPTIONS)
+    assert (report.unlabelled, report.withdrawn) == (["labels/c8bee958-a.txt"], ["c8bee958-a"])
+    assert "c8bee958-a.jpg" not in images_in(out) and "c8bee958-a.txt" not in labels_in(out)
 
 
 def test_report_starts_without_a_word() -> None:

@@ -33,27 +33,23 @@ def test_every_end_of_line_is_read(end: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "why"),
     [
-        "0",
-        "0 0.5 0.5",
-        "0 0.5 0.5 0.2",
-        "0 0.5 0.5 0.2 0.2 0.9",  # six columns
-        "0 nan 0.5 0.2 0.2",
-        "0 inf 0.5 0.2 0.2",
-        "0 0.5 0.5 -0.2 0.2",
-        "0 0.5 0.5 1e999 0.2",
-        "-1 0.5 0.5 0.2 0.2",
-        "car 0.5 0.5 0.2 0.2",
-        "0.5 0.5 0.5 0.2 0.2",
-        "0 a b c d",
-        "\x00\xff",
+        ("0 0.5 0.5", "3 columns: a box has five"),
+        ("0 inf 0.5 0.2 0.2", "'inf' is no finite number"),
+        ("0 0.5 0.5 -0.2 0.2", "its size is -0.2 by 0.2"),
+        ("-1 0.5 0.5 0.2 0.2", "'-1' is no class id"),
+        ("\x00\xff", "'\\x00ÿ' is no class id"),
     ],
 )
-def test_line_that_is_nothing_is_left_out_and_named(line: str) -> None:
+def test_line_that_is_nothing_is_left_out_and_named(line: str, why: str) -> None:
     clean = clean_labels(f"1 0.5 0.5 0.2 0.2\n{line}\n".encode(), IDS)
     assert clean.text == "1 0.5 0.5 0.2 0.2\n"
-    assert clean.problems == ("line 2: neither a box nor a polygon",)
+    assert clean.problems == (f"line 2: {why}",)
+
+
+def test_score_of_a_prediction_is_not_written() -> None:
+    assert clean_labels(b"1 0.5 0.5 0.2 0.2 0.9\n", IDS).text == "1 0.5 0.5 0.2 0.2\n"
 
 
 def test_unknown_class_is_left_out_where_classes_are_known() -> None:
@@ -65,9 +61,9 @@ def test_box_outside_the_image_is_clipped_as_label_studio_does_not() -> None:
     clean = clean_labels(b"2 1.05 1.05 0.3 0.3\n2 0.05 0.05 0.2 0.2\n2 0.1 0.1 0.0 0.0\n", IDS)
     assert clean.text == "2 0.95 0.95 0.1 0.1\n2 0.075 0.075 0.15 0.15\n"
     assert clean.problems == (
+        "line 3: its size is 0 by 0",
         "line 1: clipped to the image",
         "line 2: clipped to the image",
-        "line 3: nothing of it lies within the image",
     )
 
 

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 
 from services.labeling.fetching.login import ACCESS_LIFE_S, StudioLogin
-
-PERSONAL = "header.payload.signature"
+from tests.studio_stand_in import PERSONAL_TOKEN
 
 
 class Clock:
@@ -32,12 +32,18 @@ def test_legacy_token_is_sent_as_it_is() -> None:
 
 def test_personal_token_is_exchanged_again_before_its_access_ends() -> None:
     clock = Clock()
-    login = make(PERSONAL, clock)
+    login = make(PERSONAL_TOKEN, clock)
     assert login.headers() == login.headers() == {"Authorization": "Bearer access-1"}
     clock.now_s = ACCESS_LIFE_S - 1
     assert login.headers() == {"Authorization": "Bearer access-1"}
     clock.now_s = ACCESS_LIFE_S
     assert login.headers() == {"Authorization": "Bearer access-2"}
+
+
+def test_access_token_is_sent_as_the_one_it_is() -> None:
+    claims = base64.urlsafe_b64encode(b'{"token_type": "access"}').decode()
+    access = f"header.{claims}.signature"
+    assert make(access).headers() == {"Authorization": f"Bearer {access}"}
 
 
 def test_forgotten_header_is_made_anew_from_the_token_as_it_is_now() -> None:

@@ -14,11 +14,11 @@ from services.labeling.fetching.schedule import (
     AFTER_A_FAILURE_S,
     STEP_S,
     Export,
-    FetchSettings,
     Rest,
     fetch_for_ever,
     try_to_fetch,
 )
+from services.labeling.fetching.settings import FetchSettings
 from tests.studio_stand_in import LEGACY_TOKEN, StandIn, draw, stand_in_studio
 from tests.unit.services.labeling.fetching.test_label_files import make_zip
 
@@ -63,6 +63,20 @@ def test_export_and_its_images_are_fetched_and_what_is_there_is_not_again(
     assert [(one["new"], one["there"], one["missing"]) for one in logs] == [(1, 0, 0), (0, 1, 0)]
     assert studio.paths().count(UPLOAD) == 1
     assert LEGACY_TOKEN not in str(logs)
+
+
+def test_image_of_a_server_in_our_network_is_fetched_only_where_it_is_named(
+    studio: StandIn, export: Export
+) -> None:
+    with stand_in_studio() as elsewhere:
+        studio.tasks[2] = []
+        studio.add_task(3, f"{elsewhere.url}/c8bee958-a.jpg")
+        elsewhere.public["/c8bee958-a.jpg"] = draw("red")
+        with capture_logs() as logs:
+            assert try_to_fetch(export, quick())
+            assert elsewhere.asked == []
+            assert try_to_fetch(replace(export, image_servers=(elsewhere.url,)), quick())
+    assert [(one["new"], one["missing"]) for one in logs] == [(0, 1), (1, 0)]
 
 
 @pytest.mark.parametrize(
@@ -138,6 +152,14 @@ def test_settings_that_say_too_little_are_named(monkeypatch: pytest.MonkeyPatch)
         Export.wanted_by(FetchSettings())
     monkeypatch.setenv("FETCH_PROJECT", "3")
     monkeypatch.setenv("FETCH_TOKEN_FILE", "/run/secrets/token")
+    monkeypatch.setenv("FETCH_IMAGE_SERVERS", '["http://nas.lan:9000/"]')
     settings = FetchSettings()
     assert settings.every_s == 3600
-    assert Export.wanted_by(settings).url == "https://labels.example.org"
+    wanted = Export.wanted_by(settings)
+    assert (wanted.url, wanted.image_servers) == (
+        "https://labels.example.org",
+        ("http://nas.lan:9000",),
+    )
+    monkeypatch.setenv("FETCH_IMAGE_SERVERS", '["nas.lan"]')
+    with pytest.raises(UserError, match=r"FETCH_IMAGE_SERVERS: 'nas\.lan'"):
+        Export.wanted_by(FetchSettings())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.labeling.fetching.task_images import Match, TaskImage, TaskIndex, locate, read_task
+from services.labeling.fetching.task_images import Match, TaskImage, TaskIndex, find_images, locate
 
 STUDIO = "http://127.0.0.1:8080"
 CAMERA = "http://127.0.0.1:9100"
@@ -128,7 +128,7 @@ def test_very_long_name_is_cut_where_label_studio_cuts_it() -> None:
 def test_link_to_resolve_is_the_cloud_address_it_leads_to() -> None:
     uri = base64.urlsafe_b64encode(b"s3://veh/raw/sub/deep.jpg").decode()
     task = {"id": 40, "data": {"image": f"/tasks/40/resolve/?fileuri={uri}"}}
-    (image,) = read_task(task)
+    (image,) = find_images(task)
     assert image.address == "s3://veh/raw/sub/deep.jpg"
     assert locate(image, STUDIO).endswith(f"/tasks/40/resolve/?fileuri={quote(uri)}")
 
@@ -136,7 +136,7 @@ def test_link_to_resolve_is_the_cloud_address_it_leads_to() -> None:
 @pytest.mark.parametrize("given", ["%00%ff", "aHR0cDovL2V2aWwv", "!!", "", "é"])
 def test_link_that_resolves_to_no_cloud_address_stays_as_it_is(given: str) -> None:
     address = f"/tasks/40/resolve/?fileuri={given}"
-    (image,) = read_task({"id": 40, "data": {"image": address}})
+    (image,) = find_images({"id": 40, "data": {"image": address}})
     assert image.address == address
 
 
@@ -173,12 +173,12 @@ def test_image_is_located_under_the_path_of_label_studio(prefix: str) -> None:
     ],
 )
 def test_task_without_an_image_gives_none(task: dict[str, object]) -> None:
-    assert list(read_task(task)) == []
+    assert list(find_images(task)) == []
 
 
 def test_task_of_somebody_else_gives_every_address_in_its_data() -> None:
     data = {"photo": "http://a/b.jpg", "pages": ["s3://b/1.png", 7], "text": "x", "n": 1}
-    assert [image.address for image in read_task({"id": 1, "data": data})] == [
+    assert [image.address for image in find_images({"id": 1, "data": data})] == [
         "http://a/b.jpg",
         "s3://b/1.png",
     ]
@@ -186,9 +186,9 @@ def test_task_of_somebody_else_gives_every_address_in_its_data() -> None:
 
 def test_task_without_annotations_is_told_from_others() -> None:
     data = {"image": "http://a/b.jpg"}
-    (unseen,) = read_task({"id": 1, "data": data, "total_annotations": 0})
-    (seen,) = read_task({"id": 1, "data": data, "total_annotations": 2})
-    (unknown,) = read_task({"id": 1, "data": data})
+    (unseen,) = find_images({"id": 1, "data": data, "total_annotations": 0})
+    (seen,) = find_images({"id": 1, "data": data, "total_annotations": 2})
+    (unknown,) = find_images({"id": 1, "data": data})
     assert (unseen.annotated, seen.annotated, unknown.annotated) == (False, True, True)
 
 
@@ -208,7 +208,7 @@ ADDRESSES = st.one_of(
 
 @given(ADDRESSES, st.text())
 def test_no_address_and_no_name_break_it(address: str, stem: str) -> None:
-    images = list(read_task({"id": 1, "data": {"image": address}}))
+    images = list(find_images({"id": 1, "data": {"image": address}}))
     made = TaskIndex(images, STUDIO)
     for image in images:
         assert isinstance(locate(image, STUDIO), str)
@@ -224,4 +224,4 @@ def test_every_image_is_found_by_the_name_its_export_gives(name: str) -> None:
 
 
 def test_half_a_character_is_no_address() -> None:
-    assert list(read_task({"id": 1, "data": {"image": "s3://veh/\ud800.jpg"}})) == []
+    assert list(find_images({"id": 1, "data": {"image": "s3://veh/\ud800.jpg"}})) == []

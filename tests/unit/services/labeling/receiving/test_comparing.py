@@ -1,18 +1,25 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from pipeline import keys
-from pipeline.annotations import CLASSES
+from pipeline.annotations import CLASSES, Annotation
 from pipeline.catalog.labeling.tasks import TaskState
 from pipeline.labels.interface import write_interface
+from pipeline.storage import put_json
 from services.labeling.receiving import comparing
-from services.labeling.studio.failures import StudioUnavailable
+from services.labeling.receiving.following import follow
+from services.labeling.receiving.interpretation import ImageFacts, interpret
+from services.labeling.sets.choosing import choose
+from services.labeling.studio.failures import ProjectMissing, StudioUnavailable
 from services.labeling.studio.protocol import NewStudioTask
 from tests.fake_studio import FakeStudio
-from tests.round_trip import RoundTrip, box
+from tests.round_trip import Killed, RoundTrip, box
 
 DUE_S = 601
 
@@ -58,6 +65,247 @@ def test_comparison_killed_anywhere_stores_every_deletion_once(trip: RoundTrip) 
         assert trip.statuses(image) == ["labelled", "deleted"]
         steps += 1
     assert steps > 15
+
+
+def test_comparison_that_raises_anywhere_is_begun_again_by_the_same_process(
+    trip: RoundTrip,
+) -> None:
+    trip.studio = FakeStudio(clock=lambda: trip.now)
+    trip.restart()
+    trip.push()
+    survived, steps = False, 0
+    while not survived:
+        ended = trip.detect()
+        trip.push()
+        trip.studio.annotate(trip.task_of(ended), [box()])
+        compare(trip)
+        trip.studio.delete_task(trip.task_of(ended))
+        found = trip.detect()
+        new = NewStudioTask({"image": "a", "image_id": found}, annotations=[{"result": [box()]}])
+        trip.studio.import_tasks(trip.project.id, [new])
+        trip.wait(DUE_S * 4)
+        trip.fate.steps_left = steps
+        try:
+            trip.push()
+            survived = True
+        except Killed:
+            pass
+        trip.fate.steps_left = None
+        trip.wait(400)
+        trip.push()
+        assert len(trip.tasks_of(found)) == 1, "what is there was not known"
+        compare(trip)
+        assert (trip.row(ended).state, trip.row(found).state) == (TaskState.GONE, TaskState.SENT)
+        assert trip.statuses(ended) == ["labelled", "deleted"]
+        assert trip.statuses(found) == ["labelled"]
+        steps += 1
+    assert steps > 15
+
+
+def test_task_found_that_nobody_foresaw_stops_none_of_the_others(
+    trip: RoundTrip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trip.push()
+    images = [trip.detect() for _ in range(3)]
+    for image in images:
+        new = NewStudioTask({"image": "a", "image_id": image}, annotations=[{"result": [box()]}])
+        trip.studio.import_tasks(trip.project.id, [new])
+
+    def stumble(facts: ImageFacts, *rest: Any) -> Annotation:
+        if facts.id == images[1]:
+            raise KeyError("a mistake of ours")
+        return interpret(facts, *rest)
+
+    monkeypatch.setattr("services.labeling.receiving.recording.interpret", stumble)
+    compare(trip)
+    assert {trip.row(image).state for image in images} == {TaskState.SENT}
+    assert [trip.statuses(image) for image in images] == [["labelled"], [], ["labelled"]]
+
+
+def test_deletion_is_stored_beside_a_broken_revision(trip: RoundTrip) -> None:
+    image = trip.detect()
+    trip.push()
+    trip.studio.annotate(trip.task_of(image), [box()])
+    trip.follow()
+    broken = keys.annotation(image, "29991231T000000000000Z-00000000")
+    put_json(trip.workspace.store, broken, "{")
+    trip.studio.delete_task(trip.task_of(image))
+    compare(trip)
+    trip.workspace.store.delete(broken)
+    assert trip.row(image).state == TaskState.GONE
+    assert trip.statuses(image) == ["labelled", "deleted"]
+
+
+def test_task_that_is_there_again_brings_back_what_was_said_in_it(trip: RoundTrip) -> None:
+    """As where a backup was restored over there."""
+    trip.studio = FakeStudio(clock=lambda: trip.now)
+    trip.restart()
+    image, other = trip.detect(), trip.detect()
+    trip.push()
+    number = trip.task_of(image)
+    trip.studio.annotate(number, [box()])
+    compare(trip)
+    trip.studio.annotate(trip.task_of(other), [box()])
+    compare(trip)  # what was changed before that is read no more
+    for _ in range(2):
+        task = trip.studio.tasks.pop(number)
+        compare(trip)
+        assert trip.row(image).state == TaskState.GONE
+        trip.studio.tasks[number] = task
+        for _ in range(2):
+            compare(trip)
+        assert (trip.row(image).state, trip.row(image).task_id) == (TaskState.SENT, number)
+    trip.restart()
+    compare(trip)
+    assert trip.statuses(image) == ["labelled", "deleted", "labelled", "deleted", "labelled"]
+    assert choose(trip.revisions(image)).chosen is not None
+    trip.ask(image)
+    trip.push()
+    assert trip.tasks_of(image) == [number]
+    trip.studio.delete_annotation(next(iter(trip.studio.tasks[number].annotations)))
+    trip.follow()
+    assert trip.statuses(image)[-1] == "deleted"
+
+
+def test_task_that_is_there_again_is_not_sent_a_second_time(trip: RoundTrip) -> None:
+    """Asked for before the two sides are compared again."""
+    image = trip.detect()
+    trip.push()
+    number = trip.task_of(image)
+    task = trip.studio.tasks.pop(number)
+    compare(trip)
+    assert trip.row(image).state == TaskState.GONE
+    trip.studio.tasks[number] = task
+    trip.ask(image)
+    trip.push()
+    assert trip.tasks_of(image) == [number]
+    assert (trip.row(image).state, trip.row(image).task_id) == (TaskState.SENT, number)
+
+
+def test_second_task_of_an_image_that_is_there_again_brings_back_what_was_said_in_it(
+    trip: RoundTrip,
+) -> None:
+    trip.studio = FakeStudio(clock=lambda: trip.now)
+    trip.restart()
+    image = trip.detect()
+    trip.push()
+    first = trip.task_of(image)
+    copy = NewStudioTask({"image": "a", "image_id": image})
+    [second] = trip.studio.import_tasks(trip.project.id, [copy])
+    trip.studio.annotate(second, [box()])
+    compare(trip)
+    compare(trip)  # what was changed before is read no more
+    task = trip.studio.tasks.pop(second)
+    compare(trip)
+    trip.studio.tasks[second] = task
+    for _ in range(2):
+        compare(trip)
+    assert trip.statuses(image) == ["labelled", "deleted", "labelled"]
+    assert trip.row(image).task_id == first
+
+
+def test_return_killed_anywhere_is_stored_once(trip: RoundTrip) -> None:
+    trip.studio = FakeStudio(clock=lambda: trip.now)
+    trip.restart()
+    survived, steps = False, 0
+    while not survived:
+        image = trip.detect()
+        trip.push()
+        number = trip.task_of(image)
+        trip.studio.annotate(number, [box()])
+        compare(trip)
+        task = trip.studio.tasks.pop(number)
+        compare(trip)
+        trip.studio.tasks[number] = task
+        trip.wait(DUE_S)
+        survived = trip.survive(trip.follow, steps)
+        compare(trip)
+        assert trip.row(image).state == TaskState.SENT
+        assert trip.statuses(image) == ["labelled", "deleted", "labelled"]
+        [row] = trip.workspace.catalog.annotations.of_image(image)
+        assert row.status == "labelled"
+        steps += 1
+    assert steps > 10
+
+
+def annotate_many(trip: RoundTrip, number: int) -> list[str]:
+    """The images, each labelled, and followed."""
+    trip.studio = FakeStudio(clock=lambda: trip.now)
+    trip.restart()
+    images = [trip.detect() for _ in range(number)]
+    trip.push()
+    for image in images:
+        trip.studio.annotate(trip.task_of(image), [box()])
+    compare(trip)
+    return images
+
+
+def test_tasks_that_disappear_by_the_mass_are_not_taken_for_deleted(trip: RoundTrip) -> None:
+    images = annotate_many(trip, 20)
+    tasks = trip.studio.tasks.copy()
+    for image in images[:11]:
+        trip.studio.delete_task(trip.task_of(image))
+    for _ in range(2):
+        compare(trip)
+        [note] = trip.notes
+        assert note.startswith("11 of 20 labeling tasks are missing there")
+        assert "traboule labels pull --accept-deletions" in note
+    assert {trip.row(image).state for image in images} == {TaskState.SENT}
+    assert {status for image in images for status in trip.statuses(image)} == {"labelled"}
+    late = trip.detect()
+    trip.push()
+    assert len(trip.tasks_of(late)) == 1, "the others go on"
+    trip.studio.tasks.update(tasks)
+    compare(trip)
+    assert trip.notes == []
+
+
+def test_tasks_that_disappear_by_the_mass_are_deleted_where_a_person_says_so(
+    trip: RoundTrip,
+) -> None:
+    images = annotate_many(trip, 20)
+    trip.studio.act(trip.project.id, "delete_tasks", [trip.task_of(one) for one in images])
+    compare(trip)
+    with trip.context.connection.session() as connected:
+        assert connected is not None
+        comparing.compare_now(trip.context, connected, accept_deletions=True)
+    assert trip.notes == []
+    assert {trip.row(image).state for image in images} == {TaskState.GONE}
+    assert [trip.statuses(image) for image in images] == [["labelled", "deleted"]] * 20
+
+
+def test_few_tasks_may_all_be_deleted(trip: RoundTrip) -> None:
+    images = annotate_many(trip, 10)
+    trip.studio.act(trip.project.id, "delete_tasks", [trip.task_of(one) for one in images])
+    compare(trip)
+    assert {trip.row(image).state for image in images} == {TaskState.GONE}
+
+
+def test_another_project_of_the_same_number_is_not_taken_for_ours(trip: RoundTrip) -> None:
+    """A Label Studio set up anew, so fast that no request of ours failed meanwhile."""
+    images = annotate_many(trip, 3)
+    before, trip.studio = trip.project, FakeStudio(clock=lambda: trip.now)
+    made = trip.studio.create_project("Traboule", before.interface)
+    assert made.id == before.id
+    stranger = NewStudioTask({"image": "a", "image_id": images[2]})
+    [task] = trip.studio.import_tasks(made.id, [stranger])
+    trip.studio.annotate(task, [])
+    with trip.context.connection.session() as connected:
+        assert connected is not None
+        swapped = replace(connected, studio=trip.studio)
+        for work in (follow, comparing.compare_when_due):
+            trip.wait(DUE_S)
+            with pytest.raises(ProjectMissing, match="another"):
+                work(trip.context, swapped, math.inf)
+    assert [trip.statuses(image) for image in images] == [["labelled"]] * 3
+
+
+def test_project_that_has_another_title_now_is_noted(trip: RoundTrip) -> None:
+    trip.push()
+    trip.studio.rename_project(trip.project.id, "Our cars")
+    compare(trip)
+    [note] = trip.notes
+    assert "'Our cars'" in note and "traboule labels connect" in note
 
 
 def test_task_of_our_image_that_we_have_no_row_for_is_adopted(trip: RoundTrip) -> None:

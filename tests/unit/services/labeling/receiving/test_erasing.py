@@ -1,8 +1,16 @@
 from __future__ import annotations
 
+import math
+import time
+
+import pytest
+
 from pipeline.catalog.labeling.tasks import TaskState
+from services.labeling.receiving.erasing import delete_erased
 from services.labeling.sending.composing import DATA_KEYS, compose_task, is_ours
 from services.labeling.settings import ImageAccess
+from services.labeling.studio.deadlines import GRACE_S, find_left_s
+from services.labeling.studio.failures import StudioUnavailable
 from services.labeling.studio.protocol import NewStudioTask
 from tests.fake_studio import FakeStudio
 from tests.round_trip import RoundTrip, box
@@ -105,3 +113,61 @@ def test_task_that_is_ours_says_so(trip: RoundTrip) -> None:
     assert not is_ours(data | {"source": "elsewhere"})
     assert not is_ours(data | {"image_id": "no image's"})
     assert not is_ours({"image": data["image"], "image_id": image})
+
+
+class Slow(FakeStudio):
+    """Cut off by the deadline after so many requests."""
+
+    requests_left = 10**9
+
+    def _asked(self, name: str) -> None:
+        super()._asked(name)
+        self.requests_left -= 1
+        if self.requests_left < 0:
+            raise StudioUnavailable("did not answer in time")
+
+
+def test_erased_images_are_deleted_however_few_requests_there_is_time_for(trip: RoundTrip) -> None:
+    trip.studio = studio = Slow()
+    trip.set(images=ImageAccess.UPLOAD)
+    images = [trip.detect() for _ in range(12)]
+    trip.push()
+    for image in images:
+        trip.delete(image)
+    for left in range(11, -1, -1):
+        studio.requests_left = 4  # find, copies, read, delete
+        with trip.context.connection.session() as connected:
+            assert connected is not None
+            delete_erased(trip.context, connected, -math.inf)
+        assert len(studio.tasks) == left
+    assert studio.uploads == {}
+
+
+def test_deleting_ends_when_its_time_is_over(trip: RoundTrip) -> None:
+    images = [trip.detect() for _ in range(3)]
+    trip.push()
+    for image in images:
+        trip.delete(image)
+    with trip.context.connection.session() as connected:
+        assert connected is not None
+        assert delete_erased(trip.context, connected, -math.inf) == 1
+        assert delete_erased(trip.context, connected, math.inf) == 2
+    assert trip.studio.tasks == {}
+
+
+def test_requests_of_deleting_are_bounded(trip: RoundTrip, monkeypatch: pytest.MonkeyPatch) -> None:
+    left_s: list[float] = []
+
+    def measure(*_: object) -> list[str]:
+        left_s.append(find_left_s())
+        return []
+
+    image = trip.detect()
+    trip.push()
+    trip.delete(image)
+    monkeypatch.setattr(trip.studio, "delete_copies", measure)
+    with trip.context.connection.session() as connected:
+        assert connected is not None
+        delete_erased(trip.context, connected, time.monotonic() + 5)
+    [left] = left_s
+    assert GRACE_S < left < 5 + GRACE_S

@@ -12,6 +12,7 @@ from pipeline.errors import StorageError
 from services.labeling.receiving import cursor as reading
 from services.labeling.receiving.cursor import OVERLAP
 from services.labeling.receiving.interpretation import ImageFacts, interpret
+from services.labeling.sets.choosing import choose
 from services.labeling.studio.failures import StudioUnavailable
 from services.labeling.studio.protocol import NewStudioTask, StudioTask
 from tests.fake_studio import FakeStudio
@@ -218,6 +219,84 @@ def test_change_that_turns_up_late_is_still_seen(trip: RoundTrip) -> None:
     assert (trip.statuses(early), trip.statuses(late)) == (["labelled"], ["labelled"])
 
 
+def test_change_of_a_long_transaction_is_still_seen(trip: RoundTrip) -> None:
+    """It takes a minute and a half, while somebody else goes on."""
+    trip.studio = FakeStudio(clock=lambda: trip.now)
+    trip.restart()
+    slow, quick = trip.detect(), trip.detect()
+    trip.push()
+    for _ in range(10):
+        trip.wait(15)
+        trip.follow()
+    commit = trip.studio.begin_annotation(trip.task_of(slow), [box()])
+    for _ in range(6):
+        trip.wait(15)
+        trip.studio.annotate(trip.task_of(quick), [box()])
+        trip.follow()
+    commit()
+    for _ in range(2):
+        trip.wait(15)
+        trip.follow()
+    assert trip.statuses(slow) == ["labelled"]
+
+
+def test_star_that_is_taken_away_is_noticed_though_the_time_stays(trip: RoundTrip) -> None:
+    trip.studio = FakeStudio(clock=lambda: trip.now)
+    trip.restart()
+    for round in range(12):  # by their hashes half of them came out right
+        image = trip.detect()
+        trip.push()
+        task = trip.task_of(image)
+        first, second = (trip.studio.annotate(task, [box(x=x + round)]) for x in (10, 40))
+        for starred in (first, second, first):
+            trip.studio.change_annotation(starred, ground_truth=True)
+            for _ in range(2):
+                trip.wait(1)
+                trip.follow()
+            rows = trip.workspace.catalog.annotations.of_image(image)
+            assert [row.annotation for row in rows if row.ground_truth] == [str(starred)]
+            chosen = choose(trip.revisions(image)).chosen
+            assert chosen is not None
+            assert (chosen.origin.annotation, chosen.ground_truth) == (str(starred), True)
+        assert len(trip.revisions(image)) == 6
+
+
+def test_annotation_that_is_there_again_is_stored_again(trip: RoundTrip) -> None:
+    """Whatever brought it back over there; its own time is the one it had."""
+    image = trip.detect()
+    trip.push()
+    task = trip.studio.tasks[trip.task_of(image)]
+    number = trip.studio.annotate(task.id, [box()])
+    trip.follow()
+    held = task.annotations[number]
+    trip.studio.delete_annotation(number)
+    trip.follow()
+    task.annotations[number] = held
+    other = trip.studio.annotate(task.id, [])
+    for _ in range(3):
+        trip.follow()
+        trip.wait(15)
+    shown = {
+        row.annotation: row.status for row in trip.workspace.catalog.annotations.of_image(image)
+    }
+    assert shown == {str(number): "labelled", str(other): "negative"}
+    assert sorted(trip.statuses(image)) == ["deleted", "labelled", "labelled", "negative"]
+
+
+def test_another_image_under_a_tasks_number_ends_nothing(trip: RoundTrip) -> None:
+    """As after an older database was put back over there, and others were imported since."""
+    image, other = trip.detect(), trip.detect()
+    trip.push()
+    number = trip.task_of(image)
+    trip.studio.annotate(number, [box()])
+    trip.follow()
+    trip.studio.tasks[number].data["image_id"] = other
+    trip.studio.tasks[number].annotations.clear()
+    trip.studio.annotate(number, [])
+    trip.follow()
+    assert (trip.statuses(image), trip.statuses(other)) == (["labelled"], ["negative"])
+
+
 def test_what_is_settled_is_not_read_again_and_again(
     trip: RoundTrip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,7 +315,7 @@ def test_what_is_settled_is_not_read_again_and_again(
     monkeypatch.setattr(FakeStudio, "list_changed", note)
     for _ in range(3):
         trip.follow()
-        trip.wait(15)
+        trip.wait(OVERLAP.total_seconds() + 1)
     newest = followed_to(trip)
     assert newest is not None
     assert asked == [None, newest - OVERLAP, newest]
@@ -302,7 +381,7 @@ def test_many_changed_at_one_time_are_read_over_many_runs(trip: RoundTrip) -> No
     assert studio.listed == 20, "none was read twice, and none is held"
     trip.set(run_s=20.0)
     for _ in range(3):
-        trip.wait(15)
+        trip.wait(OVERLAP.total_seconds() + 1)
         trip.follow()
     assert followed_to(trip) == at
     before = studio.listed

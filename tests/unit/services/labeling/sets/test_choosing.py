@@ -134,5 +134,9 @@ def test_boxes_agreed_upon_are_matched_by_their_best_overlap() -> None:
         assert match_exactly(say(*drawn_first), say(between, other))
 
 
-def test_brush_strokes_are_never_agreed_upon() -> None:
-    assert not match_exactly(say(drawn("car", ShapeKind.BRUSH)), say(drawn("car", ShapeKind.BRUSH)))
+@pytest.mark.parametrize("kind", [ShapeKind.BRUSH, ShapeKind.KEYPOINT])
+def test_what_has_no_box_is_never_agreed_upon(kind: ShapeKind) -> None:
+    points = [(5.0, 5.0)] if kind is ShapeKind.KEYPOINT else []
+    said = say(CAR, drawn("car", kind, *points))
+    assert not match_exactly(said, said)
+    assert match_exactly(say(CAR), say(CAR))

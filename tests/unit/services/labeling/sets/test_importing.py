@@ -311,6 +311,21 @@ def test_label_studio_export_keeps_its_people_skips_and_negatives(bench: Bench, 
     assert report.problem_count == 2
 
 
+def test_equal_annotations_without_numbers_are_all_taken_once(
+    workspace: Workspace, bench: Bench, image: str
+) -> None:
+    other = make_labelled(workspace, MORNING + timedelta(minutes=1), Said([CAR]))
+    nothing = {"result": [], "updated_at": "2026-11-20T08:00:00Z"}
+    tasks = [
+        {"data": {"image_id": one}, "annotations": [nothing, nothing]} for one in (image, other)
+    ]
+    package = bench.put({"tasks.json": json.dumps(tasks)})
+    report = bench.run(package, replace(OPTIONS, strict=True))
+    assert (report.annotations, report.negatives, report.problems) == (4, 4, ())
+    assert len({(one.origin.project, one.origin.annotation) for one in bench.taken}) == 4
+    assert bench.run(package).left_out[ALREADY_THERE].count == 4
+
+
 def test_import_as_predictions_carries_the_scores(bench: Bench, image: str) -> None:
     lines = "2 0.5 0.5 0.25 0.5 0.75\n0 0.2 0.2 0.1 0.1 0.5\n"
     found: list[tuple[str, StudioPrediction]] = []

@@ -35,7 +35,13 @@ def test_success_is_its_json() -> None:
         (Answer(429, b'{"detail": "slower"}'), StudioUnavailable, "slower"),
         (Answer(404, b'{"detail": "No Task"}'), NotThere, "No Task"),
         (Answer(400, b'{"validation_errors": {"a": ["b"]}}'), StudioRefused, '"a": \\["b"\\]'),
-        (Answer(403, b'["no"]'), StudioRefused, "no reason given"),
+        (Answer(403, b'["no"]'), StudioRefused, "no reason given; .* user do that there"),
+        (
+            Answer(413, b"<html>413 Request Entity"),
+            StudioRefused,
+            "\\(413\\).* client_max_body_size",
+        ),
+        (Answer(413, b"{}"), StudioRefused, "\\(413\\).* client_max_body_size"),
         (Answer(401, b'{"detail": "Invalid token."}'), StudioRefused, "another server's"),
         (Answer(401, b'{"detail": "Token is blacklisted"}'), StudioRefused, "revoked"),
         (Answer(401, b'{"detail": "Odd"}'), StudioRefused, "refuses the token: Odd"),
@@ -47,6 +53,24 @@ def test_success_is_its_json() -> None:
 def test_failure_is_told(answer: Answer, error: type[StudioError], words: str) -> None:
     with pytest.raises(error, match=words):
         read_answer(URL, answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "blames"),
+    [
+        (Answer(400, b"{}"), True),
+        (Answer(413, b"<html>"), True),
+        (Answer(301, b"", "https://x.test/"), False),
+        (Answer(401, b"{}"), False),
+        (Answer(403, b"{}"), False),
+        (Answer(404, b"{}"), False),
+        (Answer(405, b"{}"), False),
+    ],
+)
+def test_refusal_says_whether_what_was_sent_is_to_blame(answer: Answer, blames: bool) -> None:
+    with pytest.raises(StudioRefused) as caught:
+        read_answer(URL, answer)
+    assert (caught.value.status, caught.value.blames_content) == (answer.status, blames)
 
 
 def test_page_and_missing_are_told_apart() -> None:

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import codecs
+from collections.abc import Mapping, Sequence
+
 import pytest
 
 from pipeline.errors import CatalogError
-from services.labeling.studio.failures import StudioRefused
+from services.labeling.studio.failures import StudioRefused, StudioUnavailable
+from services.labeling.studio.protocol import NewStudioTask
 from tests.fake_studio import FakeStudio
 from tests.round_trip import NOW, TOKEN, RoundTrip, box
 
@@ -50,6 +54,7 @@ def test_revoked_token_is_replaced_without_a_restart(trip: RoundTrip) -> None:
     trip.studio.refuses = None
     trip.wait(60)
     trip.push()
+    trip.follow()
     assert trip.tokens == [TOKEN, "another-token"]
     assert trip.reason == ""
 
@@ -103,6 +108,21 @@ def test_project_deleted_by_hand_is_not_made_anew_in_silence(trip: RoundTrip) ->
     assert len(trip.tasks_of(image)) == 1, "in the new one"
 
 
+def test_project_of_another_that_has_our_number_is_left_alone(trip: RoundTrip) -> None:
+    """After that Label Studio was set up anew."""
+    trip.push()
+    ours = trip.project
+    trip.studio = FakeStudio(clock=lambda: NOW)
+    theirs = trip.studio.create_project("Cats and dogs", ours.interface)
+    assert (theirs.id, theirs.key == ours.key) == (ours.id, False)
+    trip.restart()
+    trip.detect()
+    trip.push()
+    assert trip.studio.tasks == {}
+    row = trip.workspace.catalog.labeling_projects.get(ours.key)
+    assert row is not None and "traboule labels connect" in row.reason
+
+
 def test_sessions_of_a_failing_studio_pause_for_longer_and_longer(trip: RoundTrip) -> None:
     trip.studio.down = True
     opened = []
@@ -145,3 +165,116 @@ def test_studio_that_is_given_up_is_closed(trip: RoundTrip) -> None:
     studio.down = True
     trip.follow()
     assert studio.closed == 1
+
+
+class Picky(FakeStudio):
+    """It can be asked anything but to take images, and calls nobody while `deaf`."""
+
+    takes_images = True
+    deaf = False
+
+    def import_tasks(self, project_id: int, tasks: Sequence[NewStudioTask]) -> Sequence[int]:
+        if not self.takes_images:
+            raise StudioUnavailable("no answer in 20 s")
+        return super().import_tasks(project_id, tasks)
+
+    def ensure_webhook(self, project_id: int, url: str, headers: Mapping[str, str]) -> None:
+        if self.deaf:
+            raise StudioRefused("400: nobody is there")
+        super().ensure_webhook(project_id, url, headers)
+
+
+@pytest.fixture
+def picky(trip: RoundTrip) -> Picky:
+    trip.studio = studio = Picky()
+    trip.restart()
+    return studio
+
+
+def test_work_that_fails_is_not_hidden_by_other_work_that_does_not(
+    trip: RoundTrip, picky: Picky
+) -> None:
+    trip.push()
+    picky.takes_images = False
+    image = trip.detect()
+    trip.wait(60)
+    trip.push()
+    trip.follow()
+    assert trip.reason == "no answer in 20 s"
+    assert trip.context.connection.reason == trip.reason
+    picky.takes_images = True
+    trip.wait(400)  # its claim has run out
+    trip.push()
+    assert (trip.reason, len(trip.tasks_of(image))) == ("", 1)
+
+
+def test_work_that_fails_does_not_keep_other_work_from_its_turn(
+    trip: RoundTrip, picky: Picky
+) -> None:
+    image = trip.detect()
+    trip.push()
+    trip.studio.annotate(trip.task_of(image), [box()])
+    picky.takes_images = False
+    trip.ask(trip.detect())
+    for _ in range(20):
+        trip.wait(20)
+        trip.push()
+        trip.follow()
+    assert trip.statuses(image) == ["labelled"]
+
+
+def test_outage_that_is_over_is_over_for_all_work(trip: RoundTrip) -> None:
+    trip.push()
+    trip.studio.down = True
+    trip.push()
+    trip.follow()
+    trip.studio.down = False
+    trip.wait(60)
+    trip.follow()
+    assert trip.reason == ""
+
+
+def test_what_could_not_be_set_up_is_tried_again_soon_and_told_meanwhile(
+    trip: RoundTrip, picky: Picky
+) -> None:
+    picky.deaf = True
+    trip.set(webhook_url="http://traboule.test/webhook")
+    trip.follow()
+    told = "its webhook could not be set up: 400: nobody is there"
+    assert trip.notes == [told]
+    trip.follow()
+    assert picky.requests.get("ensure_webhook", 0) == 0
+    picky.deaf = False
+    trip.wait(61)
+    trip.follow()
+    assert picky.webhooks[trip.project.id][0][0] == "http://traboule.test/webhook"
+    assert trip.notes == []
+
+
+def test_what_was_taken_away_or_changed_is_set_up_again(trip: RoundTrip) -> None:
+    trip.set(webhook_url="http://traboule.test/webhook")
+    trip.follow()
+    for _ in range(100):
+        trip.wait(5)
+        trip.follow()
+    assert trip.studio.requests["ensure_webhook"] == 1
+    trip.studio.webhooks.clear()
+    secret = trip.settings.webhook_secret_file
+    assert secret is not None
+    secret.write_text("another")
+    trip.wait(100)
+    trip.follow()
+    [(_, headers)] = trip.studio.webhooks[trip.project.id]
+    assert headers == {"X-Traboule-Secret": "another"}
+
+
+def test_token_file_is_read_as_connect_reads_it(trip: RoundTrip) -> None:
+    trip.token_file.write_bytes(codecs.BOM_UTF8 + TOKEN.encode() + b"\r\n")
+    trip.push()
+    assert trip.tokens == [TOKEN]
+
+
+def test_studio_without_our_project_is_closed(trip: RoundTrip) -> None:
+    trip.studio.refuses = "401: who are you?"
+    trip.push()
+    assert trip.studio.closed == 1

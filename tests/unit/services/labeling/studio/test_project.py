@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +18,62 @@ SETTINGS = LabelingSettings(url="http://studio.test:8080")
 
 def test_project_is_made_once_with_the_pinned_classes() -> None:
     studio = FakeStudio()
-    made = find_project(studio, SETTINGS, None)
+    made = find_project(studio, SETTINGS)
     assert made.title == "Traboule"
     assert read_interface(made.interface).classes == CLASSES
-    assert find_project(studio, SETTINGS, None) == made
-    assert find_project(studio, SETTINGS, made.id) == made
+    assert find_project(studio, SETTINGS) == made
+    assert find_project(studio, SETTINGS, [made.key]) == made
     assert len(studio.projects) == 1
 
 
 def test_of_several_the_one_we_know_is_ours_else_the_oldest() -> None:
     studio = FakeStudio()
     oldest, newer = (make_project(studio, SETTINGS) for _ in range(2))
-    assert find_project(studio, SETTINGS, None) == oldest
-    assert find_project(studio, SETTINGS, newer.id) == newer
+    assert find_project(studio, SETTINGS) == oldest
+    assert find_project(studio, SETTINGS, [newer.key]) == newer
 
 
 def test_project_renamed_by_hand_is_still_ours() -> None:
     studio = FakeStudio()
     renamed = studio.create_project("Our cars", "<View/>")
-    assert find_project(studio, SETTINGS, renamed.id) == renamed
+    assert find_project(studio, SETTINGS, [renamed.key]) == renamed
     assert len(studio.projects) == 1
+
+
+def test_project_renamed_by_hand_is_ours_beside_a_new_one_of_its_former_title() -> None:
+    studio = FakeStudio()
+    renamed = studio.create_project("Our cars", "<View/>")
+    new = make_project(studio, SETTINGS)
+    assert find_project(studio, SETTINGS, [renamed.key]) == renamed
+    assert find_project(studio, SETTINGS) == new, "where a person connects it"
+    assert find_project(studio, SETTINGS, [new.key, renamed.key]) == new
+    assert find_project(studio, SETTINGS, [renamed.key, new.key]) == new, "once it was"
+
+
+def test_another_project_of_the_number_that_we_know_is_not_ours() -> None:
+    """As where Label Studio was set up anew."""
+    before, studio = FakeStudio(), FakeStudio()
+    known = make_project(before, SETTINGS)
+    at = known.created_at + timedelta(days=1)
+    stranger = FakeStudio(clock=lambda: at).create_project("Cats", "<View/>")
+    studio.projects[stranger.id] = stranger
+    assert stranger.id == known.id
+    with pytest.raises(ProjectMissing, match="another database"):
+        find_project(studio, SETTINGS, [known.key])
+    assert list(studio.projects.values()) == [stranger]
 
 
 def test_project_deleted_by_hand_stays_deleted() -> None:
     studio = FakeStudio()
     with pytest.raises(ProjectMissing, match="traboule labels connect"):
-        find_project(studio, SETTINGS, 3)
+        find_project(studio, SETTINGS, ["http://studio.test:8080#3@20261121T080000Z"])
     assert studio.projects == {}
 
 
 def test_project_is_not_made_where_the_settings_say_no() -> None:
     studio = FakeStudio()
     with pytest.raises(StudioRefused, match="there is no project 'Traboule'"):
-        find_project(studio, SETTINGS.model_copy(update={"create_project": False}), None)
+        find_project(studio, SETTINGS.model_copy(update={"create_project": False}))
     assert studio.projects == {}
 
 

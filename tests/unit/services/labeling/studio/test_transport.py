@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from services.labeling.studio import transport
+from services.labeling.studio.deadlines import ending_by
 from services.labeling.studio.failures import StudioRefused, StudioUnavailable
 from services.labeling.studio.transport import Credentials, TooLarge, Transport, open_connections
 from tests.stub_studio import Received, Reply, Stub, running_stub
@@ -101,28 +102,88 @@ def test_answer_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.ask("GET", "/")
 
 
-def test_dripping_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "DEADLINE_S", 0.2)
+@contextmanager
+def dripping(first: bytes, then: bytes) -> Iterator[str]:
+    """A server's address, which answers so: every 20 ms another `then`."""
 
-    def drip(listener: socket.socket) -> None:
+    def drip() -> None:
         connection, _ = listener.accept()
-        connection.recv(65_536)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
         with connection:
             try:
+                connection.recv(65_536)
+                connection.sendall(first)
                 while True:
-                    connection.sendall(b" ")
+                    connection.sendall(then)
                     time.sleep(0.02)
             except OSError:
                 return
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=drip, args=[listener])
+        thread = threading.Thread(target=drip)
         thread.start()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with transport_to(url) as asked, pytest.raises(StudioUnavailable, match="did not end"):
-            asked.ask("GET", "/")
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         thread.join()
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" "),
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        (b"", b"H"),
+    ],
+)
+def test_dripping_answer_is_left(
+    monkeypatch: pytest.MonkeyPatch, first: bytes, then: bytes
+) -> None:
+    monkeypatch.setattr(transport, "DEADLINE_S", 0.2)
+    with dripping(first, then) as url, transport_to(url) as asked:
+        began = time.monotonic()
+        with pytest.raises(StudioUnavailable, match="in time"):
+            asked.ask("GET", "/")
+        assert 0.1 < time.monotonic() - began < 2
+
+
+def test_deadline_holds_for_a_connection_that_was_used_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def answer(received: Received) -> Reply:
+        time.sleep(0.5 * (received.path == "/slow"))
+        return Reply({})
+
+    with running_stub(answer) as stub, transport_to(stub.url) as asked:
+        asked.ask("GET", "/")
+        monkeypatch.setattr(transport, "DEADLINE_S", 0.1)
+        with pytest.raises(StudioUnavailable, match="in time"):
+            asked.ask("GET", "/slow")
+        asked.ask("GET", "/")
+
+
+def test_time_that_is_over_is_no_time_for_a_request() -> None:
+    with (
+        running_stub(Reply({})) as stub,
+        transport_to(stub.url) as asked,
+        ending_by(time.monotonic()),
+        pytest.raises(StudioUnavailable, match="in time"),
+    ):
+        asked.ask("GET", "/")
+    assert stub.received == []
+
+
+def test_new_token_and_second_request_are_within_one_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def answer(received: Received) -> Reply:
+        time.sleep(0.2)
+        return Reply({"detail": "Invalid token."}, status=401)
+
+    monkeypatch.setattr(transport, "DEADLINE_S", 0.3)
+    with (
+        running_stub(answer) as stub,
+        transport_to(stub.url, "old", "new") as asked,
+        pytest.raises(StudioUnavailable, match="in time"),
+    ):
+        asked.ask("GET", "/")
 
 
 def test_silent_server_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,9 +40,12 @@ def test_strange_image_id_is_none(data: dict[str, object]) -> None:
     assert image_id_of(data) is None
 
 
-def test_project_is_named_by_address_and_number() -> None:
+def test_project_is_named_by_what_a_server_set_up_anew_does_not_repeat() -> None:
     row = {"id": 3, "title": "A", "label_config": "<View/>", "created_at": ROW["updated_at"]}
-    assert read_project("http://x.test/label", row).key == "http://x.test/label#3"
+    project = read_project("http://x.test/label", row)
+    assert project.key == "http://x.test/label#3@20261121T080000Z"
+    anew = row | {"created_at": "2026-11-21T09:00:05.123456+01:00"}
+    assert read_project("http://x.test/label", anew).key == "http://x.test/label#3@20261121T080005Z"
 
 
 def test_images_are_passed_on_by_label_studio() -> None:

@@ -87,6 +87,15 @@ def test_label_studios_annotation_without_an_author_is_the_importers() -> None:
     assert made(named).annotation.author == "user 7"
 
 
+@pytest.mark.parametrize("number", [7, 0, "x", None])
+def test_task_of_another_label_studio_is_none_of_ours(number: object) -> None:
+    raw = {"id": 4, "result": [], "parent_prediction": 3}
+    task = {"id": number, "predictions": [{"id": 3, "model_version": "theirs"}]}
+    origin = made(find(task=task, raw=raw)).annotation.origin
+    assert (origin.project, origin.annotation, origin.task) == (f"import:{ORIGIN.name}", "4", None)
+    assert origin.from_prediction == "theirs"
+
+
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 

@@ -21,6 +21,26 @@ def test_each_annotation_of_each_task_is_found() -> None:
     assert found[3].name == "quai-1"
 
 
+def numbers_in(tasks: list[dict[str, object]]) -> list[object]:
+    found = read_set(LabelFormat.LABEL_STUDIO, {"x.json": json.dumps(tasks)})
+    return [one.raw and one.raw["id"] for one in found]
+
+
+@pytest.mark.parametrize("unnumbered", [{}, {"id": None}, {"id": " "}, {"id": True}, {"id": []}])
+def test_annotations_without_numbers_are_told_apart_the_same_way_each_time(
+    unnumbered: dict[str, object],
+) -> None:
+    said = [{"result": [], **unnumbered}, {"result": [], **unnumbered}]
+    tasks: list[dict[str, object]] = [
+        {"data": {"image": "x", "image_id": "quai-1"}, "annotations": said},
+        {"data": {"image": "x", "image_id": "quai-2"}, "annotations": said},
+        {"id": 8, "data": {"image": "x", "image_id": "quai-2"}, "annotations": said},
+    ]
+    numbers = numbers_in(tasks)
+    assert len(set(map(str, numbers))) == 6
+    assert numbers_in(list(reversed(tasks))) == [*numbers[4:], *numbers[2:4], *numbers[:2]]
+
+
 @pytest.mark.parametrize("task", [1, None, {}, {"data": 3}, {"data": {}}, {"data": {}, "label": 1}])
 def test_what_is_no_task_with_annotations_is_a_problem(task: object) -> None:
     [found] = read_set(LabelFormat.LABEL_STUDIO, {"x.json": json.dumps([task])})

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from services.labeling.sets.formats.import_reports import MAX_LISTED, ImportTally
-from services.labeling.sets.formats.reports import Tally
+from services.labeling.sets.formats.reports import ExportTally
 
 
 def test_export_report_reads_as_text() -> None:
-    tally = Tally()
+    tally = ExportTally()
     tally.images = 3
     tally.shapes.update(["car", "car", "bus"])
     tally.left_out["it was skipped"].append("a")

@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.annotations import ShapeKind
-from services.labeling.sets.formats.yolo_lines import BadLine, is_rectangle, parse_line
+from services.labeling.sets.formats.yolo_lines import (
+    BadLine,
+    Line,
+    is_rectangle,
+    parse_line,
+    read_line,
+)
 
 CLASSES = {0: "person", 2: "car"}
 
@@ -14,6 +20,12 @@ def test_five_columns_are_a_box() -> None:
     shape, score = parse_line("2 0.5 0.5 0.25 0.5", CLASSES, rotated=False)
     assert (shape.label, shape.kind, score) == ("car", ShapeKind.BOX, None)
     assert shape.points == ((0.375, 0.25), (0.625, 0.75))
+
+
+def test_line_is_read_as_it_is_written_wherever_it_lies() -> None:
+    assert read_line("2 1.5 0.5 0.25 0.5 0.75") == Line(2, (1.5, 0.5, 0.25, 0.5), 0.75)
+    assert read_line("2 1.5 0.5 0.25 0.5").is_box
+    assert not read_line("7 0 0 1 0 1 1.5").is_box
 
 
 def test_sixth_column_is_a_score() -> None:

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import math
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import chain
+
+import httpx
+import pytest
+
+from services.labeling.studio.deadlines import bound, ending_by, find_left_s
+
+
+def test_earlier_end_stays() -> None:
+    now = time.monotonic()
+    with ending_by(now + 60):
+        with ending_by(now + 600):
+            assert 59 < find_left_s() <= 60
+        with ending_by(now + 6):
+            assert find_left_s() <= 6
+        assert find_left_s() > 59
+    assert find_left_s() == math.inf
+
+
+def test_end_is_of_the_thread_that_set_it() -> None:
+    left_s: list[float] = []
+    with ending_by(time.monotonic() + 60):
+        thread = threading.Thread(target=lambda: left_s.append(find_left_s()))
+        thread.start()
+        thread.join()
+    assert left_s == [math.inf]
+
+
+@contextmanager
+def ending_soon() -> Iterator[None]:
+    """Long before any other timeout of this page."""
+    began = time.monotonic()
+    with ending_by(began + 0.2):
+        yield
+    assert time.monotonic() - began < 3
+
+
+def test_body_that_nobody_takes_is_left() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        closing(bound(httpx.Client(timeout=10, trust_env=False))) as connections,
+        ending_soon(),
+    ):
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(httpx.WriteTimeout):
+            connections.post(url, content=chain([b"x" * 32 * 2**20]))
+
+
+def test_requests_through_a_proxy_are_bound_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        proxy = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, proxy)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        for url in ("http://studio.example/", "https://studio.example/"):
+            with (
+                closing(bound(httpx.Client(timeout=10))) as connections,
+                ending_soon(),
+                pytest.raises(httpx.ReadTimeout),
+            ):
+                connections.get(url)
+
+
+def test_handshake_that_comes_to_nothing_is_left() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        closing(bound(httpx.Client(timeout=10, trust_env=False))) as connections,
+        ending_soon(),
+        pytest.raises(httpx.ConnectTimeout),
+    ):
+        connections.get(f"https://127.0.0.1:{silent.getsockname()[1]}")
