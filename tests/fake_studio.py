@@ -120,7 +120,7 @@ class FakeStudio:
         if len(tasks) > MAX_TASKS_PER_REQUEST:
             raise ValueError(f"more than {MAX_TASKS_PER_REQUEST} tasks in one request")
         if lacking := {key for task in tasks for key in asked - task.data.keys()}:
-            raise StudioRefused(f'"{min(lacking)}" key is expected in task data')
+            raise StudioRefused(f'"{min(lacking)}" key is expected in task data', 400)
         numbers = [self._import(project_id, task) for task in tasks]
         versions = [one.model_version for task in tasks for one in task.predictions]
         self._show(project_id, *versions[-1:])

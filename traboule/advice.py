@@ -12,7 +12,7 @@ LABELS = "docker compose run --rm labels"  # with labeling's rights
 STAGES = "scheduler capture detection labeling maintenance"
 _ASKING = "cameras|images|drops|sheet|labels|status|doctor|summary"
 _REBUILD = re.compile(r"(?<![\w/])traboule (?=rebuild-catalog\b)")
-_LABELING = re.compile(r"(?<![\w/])traboule (?=labels (?:connect|import|pull)\b)")
+_LABELING = re.compile(r"(?<![\w/])traboule (?=labels (?:connect|forget-erased|import|pull)\b)")
 _COMMAND = re.compile(rf"(?<![\w/])traboule (?=(?:{_ASKING})\b)")
 
 
