@@ -25,6 +25,7 @@ from services.labeling.client import SdkStudio
 from services.labeling.sets.choosing import ChoosingPolicy, Reason, choose
 from services.labeling.sets.exporting import ExportOptions
 from services.labeling.sets.formats.converting import Import
+from services.labeling.sets.formats.entries import NOTHING_LEFT
 from services.labeling.sets.formats.matching import StoredImages
 from services.labeling.sets.formats.reports import ExportReport
 from services.labeling.sets.formats.vocabulary import LabelFormat, Remark
@@ -170,7 +171,9 @@ def test_status_counts_each_outcome(scene: Scene) -> None:
     ended = Counter(status for case in CASES.values() for status in case.ended)
     assert told["annotations"] == ended
     assert ended.keys() == set(AnnotationStatus), "each outcome is met"
-    assert told["labelled_images"] == len(IN_A_SET) + sum(
+    nothing_left = [name for name, case in CASES.items() if case.why == NOTHING_LEFT]
+    assert told["unusable_images"] == len(nothing_left) == 3
+    assert told["labelled_images"] + 3 == len(IN_A_SET) + sum(
         case.boxes is None and "labelled" in case.ended for case in CASES.values()
     )
     assert told["reason"] == ""
