@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from http.client import HTTPConnection, HTTPException
 from importlib import metadata
 from itertools import chain
@@ -33,7 +34,10 @@ MAX_BYTES = 10_000
 def check_labeling(patient: Patient) -> Sequence[Check]:
     """Nothing to say where none is connected, and none was."""
     known = [] if patient.folder is None else _check_known(patient.folder)
-    return [*known, *_check_catalog(patient)]
+    return [
+        replace(check, what=fit(check.what), what_to_do=fit(check.what_to_do))
+        for check in (*known, *_check_catalog(patient))
+    ]
 
 
 def _check_catalog(patient: Patient) -> Sequence[Check]:
@@ -108,6 +112,6 @@ def _check_row(row: LabelingProjectRow | None) -> Sequence[Check]:
     if row is None:
         return []
     if row.reason:
-        return [Check(NAME, "warn", fit(row.reason), LOGS)]
+        return [Check(NAME, "warn", row.reason, LOGS)]
     notes = "; ".join(row.notes)
     return [Check(NAME, "warn" if notes else "ok", notes or row.project, LOGS if notes else "")]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, delete, func, inspect, select, tuple_
 from sqlalchemy.orm import Session
 
 from pipeline.annotations import OUTLINED, USABLE, Annotation, AnnotationStatus
@@ -25,9 +25,9 @@ class Annotations:
         with self._transactions.writing() as session:
             return _record(session, annotation)
 
-    def get(self, project: str, annotation: str) -> AnnotationRow | None:
+    def get(self, project: str, annotation: str, image_id: str) -> AnnotationRow | None:
         with self._transactions.reading() as session:
-            return session.get(AnnotationRow, (project, annotation))
+            return session.get(AnnotationRow, (project, annotation, image_id))
 
     def of_task(self, project: str, task_id: int) -> Sequence[AnnotationRow]:
         """The earliest changed first."""
@@ -77,17 +77,18 @@ class Annotations:
     def tasks(self, project: str) -> Iterator[tuple[int, str]]:
         """Labeling task and image, by number, of all that has annotations over there as far as we
         know; read in pages."""
-        last = 0
+        key = (AnnotationRow.task_id, AnnotationRow.image_id)
+        last = (0, "")
         while True:
             query = (
-                select(AnnotationRow.task_id, AnnotationRow.image_id)
+                select(*key)
                 .where(
                     AnnotationRow.project == project,
                     AnnotationRow.status != AnnotationStatus.DELETED.value,
-                    AnnotationRow.task_id > last,
+                    tuple_(*key) > tuple_(*last),
                 )
                 .distinct()
-                .order_by(AnnotationRow.task_id)
+                .order_by(*key)
                 .limit(_PAGE)
             )
             with self._transactions.reading() as session:
@@ -95,7 +96,7 @@ class Annotations:
             yield from page
             if len(page) < _PAGE:
                 return
-            last = page[-1][0]
+            last = page[-1]
 
     def revisions(self) -> Iterator[tuple[str, str]]:
         """Image and revision of every row, read in pages."""
@@ -144,14 +145,16 @@ def _of_project(project: str | None) -> tuple[ColumnElement[bool], ...]:
 
 
 def _record(session: Session, annotation: Annotation) -> bool:
+    """A Label Studio put back from an older backup gives its numbers again: the row of one image
+    never becomes another's."""
     insert = insert_into(session, AnnotationRow).values(_values(annotation))
     new = insert.excluded
     is_older = (AnnotationRow.updated_at < new.updated_at) | (
         (AnnotationRow.updated_at == new.updated_at) & (AnnotationRow.revision < new.revision)
     )
-    key = {"project", "annotation"}
+    key = [column.name for column in inspect(AnnotationRow).primary_key]
     upsert = insert.on_conflict_do_update(
-        index_elements=sorted(key),
+        index_elements=key,
         set_={column.name: column for column in new if column.name not in key},
         where=is_older,
     )

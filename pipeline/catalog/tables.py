@@ -216,7 +216,7 @@ class AnnotationRow(Table):
 
     project: Mapped[str] = mapped_column(primary_key=True)
     annotation: Mapped[str] = mapped_column(primary_key=True)  # its number there
-    image_id: Mapped[str]
+    image_id: Mapped[str] = mapped_column(primary_key=True)  # numbers may be given again
     task_id: Mapped[int | None]
     revision: Mapped[str]
     status: Mapped[str]  # annotations.AnnotationStatus

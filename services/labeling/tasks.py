@@ -38,7 +38,7 @@ def push_images(context: LabelingContext, message: PushImages) -> None:
 @handlers.on(PushTasks)
 def push_tasks(context: LabelingContext, message: PushTasks) -> None:
     ends_at = time.monotonic() + context.settings.run_s
-    with context.connection.session(SENDING) as connected:
+    with ending_by(ends_at + GRACE_S), context.connection.session(SENDING) as connected:
         if connected is not None:
             considering.catch_up(context, connected.key, ends_at)
             pushing.push_waiting(context, connected, ends_at)

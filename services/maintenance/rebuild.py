@@ -7,7 +7,7 @@ task that it came from; a task without any is found again by comparing with Labe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -51,6 +51,7 @@ def rebuild_catalog(
     ):
         for data in _read(store, prefix, progress):
             take(data)
+    filling.adopt_tasks()
     filling.rebuilt.annotations = sum(catalog.annotations.count_by_status().values())
     return filling.rebuilt
 
@@ -63,6 +64,7 @@ class _Filling:
         self._catalog, self._now = catalog, now
         self._erased: set[tuple[str, str]] = set()
         self._erased_ids: set[str] = set()
+        self._tasks: dict[str, set[tuple[int, str]]] = {}  # by project, each with its image
 
     def take_camera(self, data: bytes) -> None:
         camera = Camera.model_validate_json(data)
@@ -102,8 +104,22 @@ class _Filling:
             return
         self._catalog.annotations.record(annotation)
         if origin.task is not None:
+            self._tasks.setdefault(origin.project, set()).add((origin.task, image))
+
+    def adopt_tasks(self) -> None:
+        """A task in which all was deleted counts as gone: it is not sent again, and found again
+        where it is there."""
+        for project, tasks in self._tasks.items():
+            standing = set(self._catalog.annotations.tasks(project))
+            gone = sorted(tasks - standing)
+            self._adopt(project, gone)
+            self._catalog.labeling.mark_gone(project, [task for task, _ in gone], self._now)
+            self._adopt(project, sorted(standing))
+
+    def _adopt(self, project: str, tasks: Iterable[tuple[int, str]]) -> None:
+        for task, image in tasks:
             about = Considered(image, keys.source_of(image), keys.day_of(image))
-            self._catalog.labeling.adopt(origin.project, about, origin.task, self._now)
+            self._catalog.labeling.adopt(project, about, task, self._now)
 
     def _begins(self, provenance: Provenance) -> bool:
         """Whether the pair of source and bytes is this image's, and has no row yet."""

@@ -16,6 +16,7 @@ import requests
 import supervision
 
 from services.labeling.fetching.files import StudioFiles
+from services.labeling.fetching.folder import FetchRefused
 from services.labeling.fetching.images import fetch_export, fetch_images
 from services.labeling.fetching.report import FetchOptions
 from services.labeling.fetching.session import Patience, PatientSession
@@ -228,12 +229,32 @@ def test_folder_follows_what_people_take_back_in_a_real_label_studio(
     ]
     assert [path.stem.partition("-")[2] for path in (out / "images").iterdir()] == ["kept"]
     assert [path.stem.partition("-")[2] for path in (out / "labels").iterdir()] == ["kept"]
-    with pytest.raises(ProjectMissing, match="has no /api/projects/987654/export"):
+    people.ask("DELETE", f"/api/annotations/{said['kept']}/")
+    assert len(fetch_export(files, project, out, options).withdrawn) == 1
+    assert not any((out / "images").iterdir()) and not any((out / "labels").iterdir())
+    with pytest.raises(ProjectMissing, match="has no /api/projects/987654/"):
         fetch_export(files, 987_654, out, options)
     stranger = StudioFiles(label_studio.url, lambda: "0" * 40, session)
     with pytest.raises(StudioRefused, match="does not know the token"):
         fetch_export(stranger, project, out, options)
     session.close()
+
+
+def test_folder_of_one_project_of_a_real_label_studio_takes_no_other(
+    label_studio: StudioServer, people: People, project: int, tmp_path: Path
+) -> None:
+    body = {"title": "another", "label_config": INTERFACE}
+    another, out = int(people.ask("POST", "/api/projects/", body)["id"]), tmp_path / "out"
+    for number in (project, another):
+        people.annotate(upload(label_studio, number, "a.jpg", draw()), CARS)
+    session = PatientSession(patience=Patience(sleep=lambda wait_s: None))
+    files = StudioFiles(label_studio.url, lambda: label_studio.token, session)
+    for _ in range(2):
+        fetch_export(files, project, out)
+        with pytest.raises(FetchRefused, match="filled from another project"):
+            fetch_export(files, another, out)
+    session.close()
+    assert len(list((out / "images").iterdir())) == 1
 
 
 def test_file_that_a_real_label_studio_lost_is_missing_and_the_rest_fetched(

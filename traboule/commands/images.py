@@ -10,6 +10,7 @@ import typer
 from pipeline.errors import UserError
 from pipeline.records import KEPT_STATES, ImageState
 from traboule.access import check_camera, existing_data
+from traboule.advice import fit
 from traboule.options import (
     CameraOption,
     DataOption,
@@ -142,7 +143,7 @@ def delete(
         left = tell_of_image(workspace, image_id)
     typer.echo(f"erased {image_id}")
     for line in left:
-        print_whole(line)
+        print_whole(fit(line))
     for copy in copies:
         typer.echo(f"removed {copy}, a copy; sheets written elsewhere are yours to remove")
 

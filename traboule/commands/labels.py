@@ -94,7 +94,7 @@ def disconnect(data: DataOption = None) -> None:
             raise UserError("no Label Studio is connected")
     typer.echo("disconnected; a run at work learns of it when it begins again")
     for line in stays:
-        print_whole(f"note: {line}")
+        print_whole(fit(f"note: {line}"))
 
 
 @app.command("forget-erased")
@@ -223,5 +223,5 @@ def _tell_pushed(pushed: Pushed) -> list[str]:
     lines = [f"{pushed.sent} sent, {pushed.already_there} were there already"]
     if pushed.waiting:
         lines.append(f"{pushed.waiting} wait to be sent")
-    lines += [f"{count} failed: {show(why)}" for why, count in pushed.failed.items()]
+    lines += [f"{count} failed: {fit(show(why))}" for why, count in pushed.failed.items()]
     return lines

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,9 @@ from pipeline.labels.interface import compare_interface
 from services.labeling.settings import ImageAccess, LabelingSettings, SendPolicy
 from services.labeling.signed_images import LOOPBACK_HOSTS, make_secret
 from services.labeling.studio.access import Access, check_access, read_token, read_url
+from services.labeling.studio.failures import ProjectMissing
 from services.labeling.studio.project import find_project
-from services.labeling.studio.protocol import StudioProject
+from services.labeling.studio.protocol import Studio, StudioProject
 from services.labeling.tasks import INSTALL_SDK
 from traboule.labels.connection import (
     SECRETS,
@@ -27,6 +30,7 @@ from traboule.labels.connection import (
     settings_of,
 )
 from traboule.labels.installation import find_port
+from traboule.labels.projects import list_known
 from traboule.labels.reaching import opened
 from traboule.workspace import Workspace
 
@@ -36,7 +40,8 @@ SHORTEST_TITLE = 3  # Label Studio takes none below
 
 @dataclass(frozen=True)
 class Asked:
-    """What the person wants of a connection; None: as it was, or the default."""
+    """What the person wants of a connection; None: as it was, or the default. `project`: the title
+    of the one to take, though ours was only renamed."""
 
     url: str | None
     token_file: Path | None
@@ -74,10 +79,11 @@ def connect(workspace: Workspace, asked: Asked) -> Made:
     held = read_token(known.token_file)
     access = _let_in(known.url, held.token)
     make_secrets(data)
-    project, remarks = _take_up_project(workspace, settings_of(data, known), held.token)
+    project = _take_up_project(workspace, settings_of(data, known), held.token, asked.project)
     remember(data, known)
     warned = [held.warning] if held.warning else []
-    return Made(known, access.user, access.version, project, (*warned, *remarks, *_remark(known)))
+    remarks = *warned, *compare_interface(project.interface, CLASSES), *_remark(known)
+    return Made(known, access.user, access.version, project, remarks)
 
 
 def make_secrets(data: Path) -> None:
@@ -86,21 +92,22 @@ def make_secrets(data: Path) -> None:
 
 
 def _connect_service(workspace: Workspace, asked: Asked) -> Made:
-    """Its settings have all of it: what a person can ask is that a deleted project is made anew."""
+    """Its settings have all of it: what a person can ask is that a deleted project is made anew,
+    or that one of the settings' title takes the place of one that was renamed."""
     settings = find_labeling(None)
     if settings is None or settings.url is None or settings.token_file is None:
         raise UserError(
             "labeling has a connection of its own here, by LABELING_URL and LABELING_TOKEN_FILE; "
             "to have a project made anew that was deleted: traboule labels connect"
         )
-    if any(value is not None for value in vars(asked).values()):
+    if asked not in (Asked(None, None), Asked(None, None, project=settings.project)):
         raise UserError(
             "labeling's settings say it all here (LABELING_URL, LABELING_POLICY, …), and this "
             "takes nothing more: traboule labels connect"
         )
     token = read_token(settings.token_file).token
     access = _let_in(settings.url, token)
-    project, remarks = _take_up_project(workspace, settings, token)
+    project = _take_up_project(workspace, settings, token, asked.project)
     known = KnownStudio(
         url=settings.url,
         token_file=settings.token_file,
@@ -109,7 +116,8 @@ def _connect_service(workspace: Workspace, asked: Asked) -> Made:
         images_port=settings.api_port,
     )
     goes_on = "labeling goes on with it within a minute: docker compose logs labeling"
-    return Made(known, access.user, access.version, project, tuple(remarks), goes_on)
+    remarks = tuple(compare_interface(project.interface, CLASSES))
+    return Made(known, access.user, access.version, project, remarks, goes_on)
 
 
 def _let_in(url: str, token: str) -> Access:
@@ -160,14 +168,27 @@ def _choose_images(url: str) -> ImageAccess:
 
 
 def _take_up_project(
-    workspace: Workspace, settings: LabelingSettings, token: str
-) -> tuple[StudioProject, list[str]]:
+    workspace: Workspace, settings: LabelingSettings, token: str, title: str | None
+) -> StudioProject:
     assert settings.url is not None
+    known = list_known(workspace.catalog, settings.url)
     with opened(settings.url, token) as studio:
-        # Nothing remembered: one that was deleted is made anew, since a person asks for it.
-        project = find_project(studio, settings)
+        project = _find_project(studio, settings, known, title)
     workspace.catalog.labeling_projects.contacted(project.key, utc_now())
-    return project, compare_interface(project.interface, CLASSES)
+    return project
+
+
+def _find_project(
+    studio: Studio, settings: LabelingSettings, known: Sequence[str], title: str | None
+) -> StudioProject:
+    """Ours, though it was renamed, unless a person asks for a title. Made anew where it was
+    deleted, since a person asks for it."""
+    if known:
+        with suppress(ProjectMissing):
+            ours = find_project(studio, settings, known)
+            if title in (None, ours.title):
+                return ours
+    return find_project(studio, settings)
 
 
 def _remark(known: KnownStudio) -> list[str]:

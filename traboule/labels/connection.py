@@ -32,8 +32,8 @@ EMBEDDED_RUN_S = 5.0  # a run that is asked to end waits for no more
 
 class KnownStudio(BaseModel):
     """`images_port`: where we show images, by addresses that stand in labeling tasks for good.
-    `is_ours`: `labels serve` runs it, and predictions at `backend_port` beside it. What is None is
-    left to the environment."""
+    `is_ours`: `labels serve` runs it, and predictions beside it, at `backend_port` the last time.
+    What is None is left to the environment."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -95,12 +95,15 @@ def forget(data: Path) -> bool:
 
 
 def find_labeling(data: Path | None) -> LabelingSettings | None:
-    """What is connected: as the folder remembers, or the environment says where there is none."""
+    """What is connected: as the folder remembers, or the environment says where there is none.
+
+    The port of predictions is left out: whoever does not serve them cannot know who is there now.
+    """
     if data is None:
         settings = LabelingSettings()
         return settings if settings.url else None
     known = find_known(data)
-    return None if known is None else settings_of(data, known)
+    return settings_of(data, known.model_copy(update={"backend_port": None})) if known else None
 
 
 def settings_of(data: Path, known: KnownStudio) -> LabelingSettings:

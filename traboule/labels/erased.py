@@ -74,7 +74,8 @@ def tell_of_image(workspace: Workspace, image_id: str) -> list[str]:
     left = find_left(workspace.catalog, workspace.data, image_id)
     told = [f"{one.tell()}: {WHAT_TO_DO}" for one in left]
     if len(left) < len(find_erased(workspace.catalog, image_id)):
-        told.append("its labeling task is deleted by a run, or by: traboule labels pull")
+        by = "labeling" if workspace.is_composed else "a run, or by: traboule labels pull"
+        told.append(f"its labeling task is deleted by {by}")
     return told
 
 

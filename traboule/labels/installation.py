@@ -150,9 +150,12 @@ def running_studio(
             yield studio
 
 
-def find_port(first: int) -> int:
-    """The first free port from `first` on: told a busy one, Label Studio takes another silently."""
+def find_port(first: int, besides: int | None = None) -> int:
+    """The first free port from `first` on, but the one that somebody else is to have: told a busy
+    one, Label Studio takes another silently."""
     for port in range(first, min(first + PORTS_TRIED, 65_536)):
+        if port == besides:
+            continue
         with socket.socket() as probe:
             # As the server itself binds: a connection that just ended is no hindrance.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
 import platformdirs
 
@@ -44,13 +45,11 @@ def serve(workspace: Workspace, port: int | None, tell: Tell, tell_often: Tell) 
     if data is None:
         raise UserError("Label Studio is a service here: docker compose up")
     known = _choose(data, port)
-    known = known.model_copy(update={"backend_port": _choose_backend_port(known)})
     make_secrets(data)  # the folder as well, for its owner alone
     program = find_program(tell, tell_often)
     with _ended_by_sigterm(), running_studio(program, _folder(data), _port(known), tell) as studio:
         if studio.url != known.url:
             raise UserError(f"{known.url} was taken by another program meanwhile; try again")
-        remember(data, known)
         tell(f"Sign in at {studio.url} as {studio.username}; password: {studio.password_file}")
         _work(workspace, data, known, tell)
     tell("Label Studio has ended; go on with: traboule labels serve")
@@ -75,7 +74,7 @@ def _choose(data: Path, port: int | None) -> KnownStudio:
             url=f"http://{LOOPBACK}:{chosen}",
             token_file=_folder(data) / "token",
             images=ImageAccess.SIGNED,
-            images_port=find_port(FIRST_IMAGES_PORT),
+            images_port=find_port(FIRST_IMAGES_PORT, besides=chosen),
             is_ours=True,
         )
     if not known.is_ours:
@@ -93,11 +92,6 @@ def _choose(data: Path, port: int | None) -> KnownStudio:
     return known
 
 
-def _choose_backend_port(known: KnownStudio) -> int:
-    """The one it had, where it is free; images may be shown at a later port than the usual."""
-    return find_port(known.backend_port or max(FIRST_BACKEND_PORT, known.images_port + 1))
-
-
 def _folder(data: Path) -> Path:
     return place_of(data) / FOLDER
 
@@ -107,14 +101,18 @@ def _port(known: KnownStudio) -> int:
 
 
 def _work(workspace: Workspace, data: Path, known: KnownStudio, tell: Tell) -> None:
-    settings = settings_of(data, known)
+    # Images may be shown at a later port than the usual.
+    wished = known.backend_port or max(FIRST_BACKEND_PORT, known.images_port + 1)
+    settings = settings_of(data, known.model_copy(update={"backend_port": wished}))
     news = threading.Event()
-    rounds = Rounds(make_context(workspace, settings), tell)
     with (
         stop_asked() as stop,
-        predicting(settings, workspace.store, tell),
+        predicting(settings, workspace.store, tell) as settings,
         ImageService(data, settings, workspace.store, lambda hint: news.set()) as images,
     ):
+        backend_port = urlsplit(settings.backend_url or "").port
+        remember(data, known.model_copy(update={"backend_port": backend_port}))
+        rounds = Rounds(make_context(workspace, settings), tell)
         if images.trouble:
             tell(f"images are not shown: {images.trouble}; they will be when it is free")
         tell("Images are sent, and what people say comes back, until Ctrl-C.")

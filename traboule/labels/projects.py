@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.catalog import Catalog
@@ -15,17 +16,23 @@ from traboule.workspace import Workspace
 def find_row(catalog: Catalog, url: str | None) -> LabelingProjectRow | None:
     """The project that answered last: at this address, or wherever it is. Of an address that never
     answered, the row that says why."""
+    rows = _list_rows(catalog, url)
+    return rows[0] if rows else None
+
+
+def list_known(catalog: Catalog, url: str) -> Sequence[str]:
+    """Keys of the projects at this address that answered, the last one first."""
+    return [row.project for row in _list_rows(catalog, url) if row.contacted_at is not None]
+
+
+def _list_rows(catalog: Catalog, url: str | None) -> Sequence[LabelingProjectRow]:
+    """Those that answered last come first, those that never did at the end."""
     rows = [
         row
         for row in catalog.labeling_projects.all()
         if url is None or row.project.rpartition("#")[0] == url
     ]
-    answered = [row for row in rows if row.contacted_at is not None]
-    if answered:
-        return max(
-            answered, key=lambda row: row.contacted_at.timestamp() if row.contacted_at else 0
-        )
-    return rows[0] if rows else None
+    return sorted(rows, key=lambda row: -row.contacted_at.timestamp() if row.contacted_at else 0)
 
 
 def find_project_key(workspace: Workspace) -> str:

@@ -14,6 +14,7 @@ from services.labeling.receiving.following import follow
 from services.labeling.sending.considering import catch_up
 from services.labeling.sending.pushing import push_waiting
 from services.labeling.studio.connection import Connected
+from services.labeling.studio.deadlines import GRACE_S, ending_by
 from services.labeling.tasks import FOLLOWING, SENDING
 from traboule.printing import count
 
@@ -43,9 +44,10 @@ class Rounds:
         connection = self._context.connection
         try:
             for kind, work in ((SENDING, self._send), (FOLLOWING, self._follow)):
-                with connection.session(kind) as connected:
+                ends_at = time.monotonic() + self._context.settings.run_s
+                with ending_by(ends_at + GRACE_S), connection.session(kind) as connected:
                     if connected is not None:
-                        work(connected, time.monotonic() + self._context.settings.run_s)
+                        work(connected, ends_at)
         except TransientError as error:
             log.warning("a round failed", reason=str(error))
             return str(error)

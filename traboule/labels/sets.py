@@ -118,7 +118,7 @@ def _taking(context: LabelingContext, advance: Advance) -> Callable[[Annotation]
         done += 1
         advance(done)
         origin = annotation.origin
-        row = context.catalog.annotations.get(origin.project, origin.annotation)
+        row = context.catalog.annotations.get(origin.project, origin.annotation, annotation.image)
         return store_annotation(context, annotation, row)
 
     return take

@@ -40,13 +40,15 @@ class LabelingState:
 
 
 def read_state(workspace: Workspace) -> LabelingState | None:
-    """None where nothing is connected, and never was. Raises CatalogError."""
+    """None where nothing is connected, and none was ever reached. Raises CatalogError."""
     settings = find_labeling(workspace.data)
     url = settings.url if settings else None
     row = find_row(workspace.catalog, url)
     if row is None:
         return None if url is None else LabelingState(url)
     is_known = row.contacted_at is not None
+    if url is None and workspace.data is not None and not is_known:
+        return None
     key, tasks = row.project, workspace.catalog.labeling
     per_day = settings.per_camera_and_day if settings else None
     return LabelingState(

@@ -22,6 +22,7 @@ from pipeline.records import ImageState
 __all__ = ["Considered", "LabelingTasks", "TaskState"]
 
 _KEY = ["project", "image_id"]
+ASKED_AGAIN = "asked again"  # of what was gone: looked for before it is sent
 _FOUND = "found in the project"
 _PAGE = 1000
 _is_unsent = LabelingTaskRow.state.not_in([TaskState.SENT.value, TaskState.ERASED.value])
@@ -68,16 +69,17 @@ class LabelingTasks:
 
     def adopt(self, project: str, about: Considered, task_id: int, now: datetime) -> bool:
         """A labeling task was found over there; whether it now is its image's, which had none."""
-        values = _values(project, about, now) | {"reason": _FOUND} | sent_as(task_id, now)
+        sent = sent_as(task_id, now)
+        values = _values(project, about, now) | {"reason": _FOUND, "copy_address": ""} | sent
+        # Whether it shows a copy, nobody knows.
+        sent["copy_address"] = func.coalesce(LabelingTaskRow.copy_address, "")
         with self._transactions.writing() as session:
             row = session.get(LabelingTaskRow, (project, about.image_id), with_for_update=True)
             if row is not None and row.state in (TaskState.SENT, TaskState.ERASED):
                 return False
             disown(session, project, [task_id], now)
             insert = insert_into(session, LabelingTaskRow).values(values)
-            adopted = insert.on_conflict_do_update(
-                index_elements=_KEY, set_=sent_as(task_id, now), where=_is_unsent
-            )
+            adopted = insert.on_conflict_do_update(index_elements=_KEY, set_=sent, where=_is_unsent)
             return session.scalars(adopted.returning(LabelingTaskRow.image_id)).first() is not None
 
     def mark_gone(self, project: str, task_ids: Sequence[int], now: datetime) -> int:
@@ -228,7 +230,7 @@ def _ask(session: Session, wanted: Sequence[Mapping[str, Any]]) -> int:
     # What was gone may be there again: a claim that has run out is looked for before it is sent.
     was_gone = LabelingTaskRow.state == TaskState.GONE
     lapsed = {
-        "claim_token": case((was_gone, "asked again"), else_=LabelingTaskRow.claim_token),
+        "claim_token": case((was_gone, ASKED_AGAIN), else_=LabelingTaskRow.claim_token),
         "claimed_until": case(
             (was_gone, insert.excluded["updated_at"]), else_=LabelingTaskRow.claimed_until
         ),

@@ -1,9 +1,9 @@
 """The routes that Label Studio asks of an ML backend; all but /health by basic authentication.
 
 GET  /health      200 {"status": "UP"}; beside it, while a model is missing, {"problem": why}
-POST /setup       200 {"model_version": …}; 422 for an interface in which none of our labels can be
-                  drawn; 503 while a model is missing: Label Studio shows the backend as failing
-                  then, and asks again before it next wants predictions
+POST /setup       200 {"model_version": …}, null while a model is missing: Label Studio takes no
+                  backend that refuses here; 422 for an interface in which none of our labels can
+                  be drawn
 POST /predict     200 {"results": […]}; 503 while a model is missing: Label Studio stores nothing
 POST /webhook     204; nothing is learnt here
 GET  /versions    200 {"versions": […]}
@@ -39,6 +39,7 @@ from services.detection.backend.settings import BackendSettings
 from services.detection.backend.setups import Setup, Setups
 
 MAX_SETUP_BYTES = 4 * 2**20
+MODEL_MISSING = 503
 HEALTH_WITHIN_S = 0.5  # Label Studio waits for a second
 MAX_PREDICT_BYTES = 16 * 2**20  # ten thousand tasks as Label Studio writes them
 
@@ -56,7 +57,12 @@ class Backend:
 
     async def set_up(self, request: Request) -> Response:
         asked = await read_asked(request, SetupRequest, MAX_SETUP_BYTES)
-        version = (await self._find_ability(asked.interface)).version
+        version = None
+        try:
+            version = (await self._find_ability(asked.interface)).version
+        except Refused as refused:
+            if refused.status != MODEL_MISSING:
+                raise
         self.setups.remember(asked.project, Setup(asked.url, asked.access_token, version))
         return JSONResponse({"model_version": version})
 
@@ -84,7 +90,7 @@ class Backend:
             raise Refused(422, str(error)) from error
         except (ModelUnavailable, CorruptModel) as error:
             log.warning("no predictions", reason=str(error))
-            raise Refused(503, str(error)) from error
+            raise Refused(MODEL_MISSING, str(error)) from error
 
     async def tell_health(self, request: Request) -> Response:
         """Well or not, it is up: what is not would be taken for no backend at all."""

@@ -1,7 +1,7 @@
 """The folder that images are fetched into: images/, labels/, data.yaml, and a list of the fetched.
 
 What leaves the set goes to withdrawn/: a trainer takes an image without labels for one in which
-nothing is to be found.
+nothing is to be found. It is then no longer listed: what a person puts back is theirs.
 
 A killed run leaves whole files and a list of them, which the next one goes on from.
 """
@@ -16,7 +16,9 @@ import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -28,8 +30,13 @@ from services.labeling.fetching.task_images import TaskImage
 LIST_OF_FETCHED = "fetched.jsonl"
 WITHDRAWN = "withdrawn"
 PART = ".fetching-"
+MOST_LEAVING = 10  # at once, where that is more than half
 LONGEST_NAME_BYTES = 240  # file systems take 255, endings included
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
+
+
+class FetchRefused(UserError):
+    """What would be done to the folder looks like a mistake; it is as it was."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class FetchedSet:
     def __init__(self, folder: Path) -> None:
         self._folder, self._images, self._labels = folder, folder / "images", folder / "labels"
         self._fetched: dict[str, Fetched] = {}
+        self._project_made_at: str | None = None
         try:
             for made in (self._images, self._labels):
                 made.mkdir(parents=True, exist_ok=True)
@@ -55,6 +63,29 @@ class FetchedSet:
             self._read_list()
         except OSError as error:
             raise _unwritable(folder, error) from error
+
+    def claim(self, made_at: str | None) -> None:
+        """Keep the folder for the project made at that time: after a reinstallation, another has
+        its number. FetchRefused where it holds another's images."""
+        if made_at is None or made_at == self._project_made_at:
+            return
+        if self._project_made_at is not None and self._fetched:
+            told = f"{self._folder} was filled from another project, made at "
+            advice = "move what is in it elsewhere, or fetch into another folder"
+            raise FetchRefused(f"{told}{self._project_made_at}, this one at {made_at}: {advice}")
+        self._append({"project_made_at": made_at})
+        self._project_made_at = made_at
+
+    def refuse_emptying(self, kept: Collection[str]) -> None:
+        """FetchRefused where too many would leave the set at once, were only these kept."""
+        leaving = len(self._list_others(kept))
+        if leaving <= MOST_LEAVING:
+            return
+        there = len(self._list_others([]))
+        if leaving > there / 2:
+            told = f"{leaving} of {there} images would leave {self._folder} at once"
+            advice = "If so, move what is in the folder elsewhere: all is then fetched anew"
+            raise FetchRefused(f"{told}. Is that right? {advice}")
 
     def holds(self, name: str, image: TaskImage) -> bool:
         """Whether this very image is there, whole, under `name`."""
@@ -75,7 +106,7 @@ class FetchedSet:
         for suffix in SUFFIXES.values():
             if f"{name}{suffix}" != fetched.file:
                 (self._images / f"{name}{suffix}").unlink(missing_ok=True)
-        self._append(name, image, fetched, hashlib.sha256(data).hexdigest())
+        self._append(_describe(name, image, fetched, hashlib.sha256(data).hexdigest()))
         self._fetched[name] = fetched
 
     def add_labels(self, name: str, text: str) -> None:
@@ -83,18 +114,17 @@ class FetchedSet:
 
     def withdraw(self, name: str) -> bool:
         """Take an image that was fetched, and its labels, out of the set; False for none."""
-        images = [f"{name}{suffix}" for suffix in SUFFIXES.values()] if self.lists(name) else []
-        places = [self._images / file for file in images] + [self._labels / f"{name}.txt"]
-        there = [place for place in places if place.is_file()]
-        for place in there:
-            self._move_out(place)
+        if not self.lists(name):
+            return False
+        there = [place for place in self._places(name) if place.is_file()]
+        self._move_out(there)
+        self._append({"name": name, "withdrawn": True})
+        del self._fetched[name]
         return bool(there)
 
     def withdraw_others(self, kept: Collection[str]) -> Sequence[str]:
         """All that were fetched but these; their names."""
-        kept_files = set(map(_file_system_name, kept))
-        others = [name for name in self._fetched if _file_system_name(name) not in kept_files]
-        return [name for name in sorted(others) if self.withdraw(name)]
+        return [name for name in self._list_others(kept) if self.withdraw(name)]
 
     def lists(self, name: str) -> bool:
         """Whether an image was fetched by that name, and is no way out of the folder."""
@@ -112,39 +142,61 @@ class FetchedSet:
     def write_report(self, report: str) -> None:
         self._put(self._folder / "report.json", report.encode())
 
+    def _list_others(self, kept: Collection[str]) -> Sequence[str]:
+        """Those fetched but these of which something is there."""
+        kept_files = set(map(_file_system_name, kept))
+        others = [name for name in self._fetched if _file_system_name(name) not in kept_files]
+        return [
+            name
+            for name in sorted(others)
+            if self.lists(name) and any(place.is_file() for place in self._places(name))
+        ]
+
+    def _places(self, name: str) -> Sequence[Path]:
+        images = [self._images / f"{name}{suffix}" for suffix in SUFFIXES.values()]
+        return [*images, self._labels / f"{name}.txt"]
+
     def _read_list(self) -> None:
         with suppress(FileNotFoundError):
             for line in (self._folder / LIST_OF_FETCHED).read_bytes().splitlines():
                 with suppress(ValueError, KeyError, TypeError):  # half a line of a killed run
-                    known = json.loads(line)
-                    self._fetched[known["name"]] = Fetched(
-                        str(known["file"]), known["address_sha256"], int(known["bytes"])
-                    )
+                    self._read_entry(json.loads(line))
 
-    def _append(self, name: str, image: TaskImage, fetched: Fetched, sha256: str) -> None:
+    def _read_entry(self, entry: Mapping[str, Any]) -> None:
+        if "project_made_at" in entry:
+            self._project_made_at = str(entry["project_made_at"])
+        elif "withdrawn" in entry:
+            self._fetched.pop(str(entry["name"]), None)
+        else:
+            file, digest = str(entry["file"]), str(entry["address_sha256"])
+            self._fetched[str(entry["name"])] = Fetched(file, digest, int(entry["bytes"]))
+
+    def _append(self, entry: Mapping[str, Any]) -> None:
         """Begins with a line's end, in case a killed run left half a line."""
-        entry = {
-            "name": name,
-            "file": fetched.file,
-            "bytes": fetched.size,
-            "sha256": sha256,
-            "task": image.task,
-            "address": hide_secrets(image.address),
-            "address_sha256": fetched.address_sha256,
-        }
         try:
             with (self._folder / LIST_OF_FETCHED).open("ab") as file:
                 file.write(f"\n{json.dumps(entry, ensure_ascii=False)}\n".encode())
         except OSError as error:
             raise _unwritable(self._folder, error) from error
 
-    def _move_out(self, path: Path) -> None:
-        target = self._folder / WITHDRAWN / path.parent.name / path.name
+    def _move_out(self, paths: Sequence[Path]) -> None:
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(target)
+            for path, target in zip(paths, self._find_room(paths), strict=True):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(target)
         except OSError as error:
-            raise _unwritable(target, error) from error
+            raise _unwritable(self._folder / WITHDRAWN, error) from error
+
+    def _find_room(self, paths: Sequence[Path]) -> Sequence[Path]:
+        """Where they go: all with one number behind their names where those are taken."""
+        for end in chain([""], (f"-{number}" for number in count(2))):
+            targets = [
+                self._folder / WITHDRAWN / path.parent.name / f"{path.stem}{end}{path.suffix}"
+                for path in paths
+            ]
+            if not any(target.exists() for target in targets):
+                break
+        return targets
 
     def _put(self, path: Path, data: bytes) -> None:
         try:
@@ -175,6 +227,18 @@ def name_apart(files: Sequence[LabelFile]) -> Sequence[str]:
         taken.add(key)
         names.append(name)
     return names
+
+
+def _describe(name: str, image: TaskImage, fetched: Fetched, sha256: str) -> Mapping[str, Any]:
+    return {
+        "name": name,
+        "file": fetched.file,
+        "bytes": fetched.size,
+        "sha256": sha256,
+        "task": image.task,
+        "address": hide_secrets(image.address),
+        "address_sha256": fetched.address_sha256,
+    }
 
 
 def _file_system_name(name: str) -> str:

@@ -13,13 +13,13 @@ from pipeline.decoding import read_header, reduced_grey
 from pipeline.errors import FetchError, UnreadableImage, UserError
 from pipeline.records import Outcome
 from services.labeling.fetching.files import StudioFiles
-from services.labeling.fetching.folder import FetchedSet, name_apart
+from services.labeling.fetching.folder import FetchedSet, FetchRefused, name_apart
 from services.labeling.fetching.label_files import LabelFile, LabelSet, read_labels
 from services.labeling.fetching.label_lines import clean_labels
 from services.labeling.fetching.report import FetchOptions, FetchReport
 from services.labeling.fetching.session import ServerFailed
 from services.labeling.fetching.task_images import TaskImage, TaskIndex, locate
-from services.labeling.fetching.task_pages import list_images
+from services.labeling.fetching.task_pages import list_images, read_creation
 from services.labeling.studio.failures import StudioUnavailable
 
 EXPORT = ".export.zip"
@@ -38,7 +38,7 @@ def fetch_images(
     if not options.images_per_s > 0:
         raise UserError("images are fetched at more than 0 a second")
     _refuse_overlap(labels.resolve(), (out / "labels").resolve())
-    found = read_labels(labels)
+    found = read_labels(labels, may_be_empty=options.is_all)
     index = TaskIndex(list_images(studio, options.project), studio.url)
     return _Fetching(studio, FetchedSet(out), options, found).run(index)
 
@@ -46,14 +46,20 @@ def fetch_images(
 def fetch_export(
     studio: StudioFiles, project: int, out: Path, options: FetchOptions | None = None
 ) -> FetchReport:
-    """The same with the labels that the project's own YOLO export has now, and no others."""
+    """The same with the labels that the project's own YOLO export has now, and no others.
+
+    Raises FetchRefused too: where `out` is another project's, or most would leave it.
+    """
     options = replace(options or FetchOptions(), project=project, is_all=True)
-    archive = out / EXPORT
+    archive, target = out / EXPORT, FetchedSet(out)
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        target.claim(read_creation(studio, project))
         with archive.open("wb") as file:
             studio.save(f"/api/projects/{project}/export?exportType=YOLO", file)
         return fetch_images(archive, studio, out, options)
+    except FetchRefused as error:
+        target.write_report(FetchReport(notes=[str(error)]).to_json())
+        raise
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}") from error
     finally:
@@ -64,6 +70,10 @@ def fetch_export(
 def _refuse_overlap(labels: Path, written: Path) -> None:
     if labels.is_dir() and (written.is_relative_to(labels) or labels.is_relative_to(written)):
         raise UserError(f"{labels} would be written over: name another folder to fetch into")
+
+
+def _is_unseen(file: LabelFile, image: TaskImage) -> bool:
+    return not file.data.strip() and not image.annotated
 
 
 class _Fetching:
@@ -82,6 +92,9 @@ class _Fetching:
     def run(self, index: TaskIndex) -> FetchReport:
         matched = self._match(index)
         names = name_apart([file for file, _ in matched])
+        if self._options.is_all:
+            wanted = [n for n, pair in zip(names, matched, strict=True) if not _is_unseen(*pair)]
+            self._target.refuse_emptying([*wanted, *self._kept])
         left = len(self._labels.files) - len(matched)
         try:
             for done, ((file, image), name) in enumerate(zip(matched, names, strict=True), 1):
@@ -124,7 +137,7 @@ class _Fetching:
         return []
 
     def _add(self, file: LabelFile, image: TaskImage, name: str) -> None:
-        if not file.data.strip() and not image.annotated:
+        if _is_unseen(file, image):
             self._report.unlabelled.append(file.path)
             self._withdraw(name)
             return

@@ -33,9 +33,9 @@ class LabelSet:
     problems: tuple[str, ...] = ()
 
 
-def read_labels(labels: Path) -> LabelSet:
+def read_labels(labels: Path, *, may_be_empty: bool = False) -> LabelSet:
     """The label files of a folder or zip, in order of their paths. UserError for what is neither,
-    is broken or too much, or names two classes by one id."""
+    is broken or too much, or names two classes by one id; `may_be_empty`: with notes.json alone."""
     if not labels.exists():
         raise UserError(f"there is no {labels}")
     if labels.is_file() and not zipfile.is_zipfile(labels):
@@ -47,7 +47,7 @@ def read_labels(labels: Path) -> LabelSet:
     texts = {path: data for path, data in contents.items() if path.name != NOTES}
     if any(FOLDER in path.parts[:-1] for path in texts):  # other text files are not labels
         texts = {path: data for path, data in texts.items() if FOLDER in path.parts[:-1]}
-    if not texts:
+    if not texts and not (notes and may_be_empty):
         raise UserError(f"{labels} holds no label files: a YOLO export has labels/….txt")
     files = [LabelFile(path.name[:-4], str(path), data) for path, data in sorted(texts.items())]
     good = tuple(file for file in files if file.path.isprintable())

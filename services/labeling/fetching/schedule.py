@@ -6,7 +6,7 @@ For a Label Studio that others look after: what it is asked for is what a person
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from pipeline.errors import PipelineError, UserError
 from pipeline.labels.addresses import server_of
 from pipeline.logs import get_logger
 from services.labeling.fetching.files import StudioFiles
+from services.labeling.fetching.folder import FetchRefused
 from services.labeling.fetching.images import fetch_export
 from services.labeling.fetching.report import FetchOptions, FetchReport
 from services.labeling.fetching.session import Patience, PatientSession
@@ -52,16 +53,20 @@ class Export:
             token_file=token_file,
             into=settings.into,
             images_per_s=settings.images_per_s,
-            image_servers=tuple(map(read_server, settings.image_servers)),
+            image_servers=read_servers(settings.image_servers),
         )
 
 
-def read_server(address: str) -> str:
-    """UserError for what is no address of a server."""
-    try:
-        return read_url(address)
-    except UserError as error:
-        raise UserError(f"FETCH_IMAGE_SERVERS: {address!r} is no http://HOST:PORT") from error
+def read_servers(addresses: Sequence[str]) -> tuple[str, ...]:
+    """UserError for what is no address of a server, by its place: it may hold a password."""
+    servers = []
+    for place, address in enumerate(addresses, 1):
+        try:
+            servers.append(read_url(address))
+        except UserError as error:
+            told = f"FETCH_IMAGE_SERVERS: number {place} is no http://HOST:PORT"
+            raise UserError(told) from error
+    return tuple(servers)
 
 
 class Rest:
@@ -82,17 +87,18 @@ class Rest:
 
 def fetch_for_ever(export: Export, every_s: float, rest: Rest) -> None:
     while True:
-        succeeded = try_to_fetch(export, rest)
-        rest(every_s if succeeded else min(every_s, AFTER_A_FAILURE_S))
+        is_regular = try_to_fetch(export, rest)
+        rest(every_s if is_regular else min(every_s, AFTER_A_FAILURE_S))
 
 
 def try_to_fetch(export: Export, rest: Rest) -> bool:
-    """Whether it came to its end; what was fetched of one that did not stays for the next."""
+    """Whether the next is at its usual time, not sooner: this one came to its end, or a person must
+    look. What was fetched of one that did not stays for the next."""
     try:
         report = _fetch(export, rest)
     except PipelineError as error:
         log.warning("not fetched", url=export.url, project=export.project, reason=str(error))
-        return False
+        return isinstance(error, FetchRefused)  # each try is one more export that is kept there
     except Exception:  # the loop goes on, whatever it was
         log.exception("not fetched", url=export.url, project=export.project)
         return False

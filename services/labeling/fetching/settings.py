@@ -11,7 +11,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class FetchSettings(BaseSettings):
     """The token is read from its file each time: a new one needs no restart."""
 
-    model_config = SettingsConfigDict(env_prefix="FETCH_", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="FETCH_", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     url: str | None = None
     project: int | None = Field(default=None, ge=1)  # its number there

@@ -25,6 +25,13 @@ def list_images(studio: StudioFiles, project: int | None) -> Iterator[TaskImage]
             yield from find_images(task)
 
 
+def read_creation(studio: StudioFiles, project: int) -> str | None:
+    """When a project was made, to the microsecond: its number can become another's."""
+    answer = studio.get_json(f"/api/projects/{project}/")
+    made_at = answer.get("created_at") if isinstance(answer, dict) else None
+    return made_at if isinstance(made_at, str) else None
+
+
 def _read_pages(studio: StudioFiles, path: str, key: str) -> Iterator[Mapping[str, Any]]:
     """A page beyond the last is 404."""
     for page in range(1, MAX_PAGES):

@@ -2,15 +2,16 @@
 we do not know of, which are of erased images, and what else a person should know. Deleting one
 changes no task's time.
 
-Many that disappear at once are another database rather than deleted: a person has to say so.
+Many that disappear at once, or whose numbers are of others now, are another database rather than
+deleted: a person has to say so.
 """
 
 from __future__ import annotations
 
 import math
+import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
 
@@ -20,15 +21,14 @@ from pipeline.catalog.labeling.tasks import Considered, TaskState
 from pipeline.labels.interface import compare_interface
 from pipeline.logs import get_logger
 from services.labeling.context import LabelingContext, Progress
-from services.labeling.receiving.erasing import delete_erased, delete_tasks_of
+from services.labeling.receiving.erasing import NOT_ERASED, delete_tasks_of, erase_there
+from services.labeling.receiving.findings import Findings, Pair
 from services.labeling.receiving.recording import record_deletions, record_task
 from services.labeling.sending.composing import find_lacking
 from services.labeling.studio.connection import Connected
 from services.labeling.studio.project import check_project
 
 AT_ONCE = 250
-MAY_DISAPPEAR = 10  # however few there are; of more, half at most
-SHOWN = 5
 KNOWN_FOR = 3  # intervals between comparisons
 
 log = get_logger(__name__)
@@ -37,9 +37,15 @@ log = get_logger(__name__)
 def compare_when_due(context: LabelingContext, connected: Connected, ends_at: float) -> bool:
     """Whether a comparison came to its end. One that has no time left goes on in the next run.
 
-    What was erased here since is deleted over there first: that is always due.
+    What was erased here since is deleted over there first: that is always due, and has half of the
+    time.
     """
-    delete_erased(context, connected, ends_at)
+    now = time.monotonic()
+    erase_there(context, connected, now + (ends_at - now) / 2)
+    return _compare_when_due(context, connected, ends_at)
+
+
+def _compare_when_due(context: LabelingContext, connected: Connected, ends_at: float) -> bool:
     progress = context.progress
     if progress.comparison is None or progress.comparison.connected is not connected:
         if not _is_due(context, connected):
@@ -51,7 +57,7 @@ def compare_when_due(context: LabelingContext, connected: Connected, ends_at: fl
 def compare_now(context: LabelingContext, connected: Connected, *, accept_deletions: bool) -> None:
     """To its end, due or not; `accept_deletions`: a person says that what is missing was deleted,
     however much it is."""
-    delete_erased(context, connected, math.inf)
+    erase_there(context, connected, math.inf)
     _advance(context.progress, Comparison(context, connected, accept_deletions), math.inf)
 
 
@@ -70,7 +76,7 @@ def compare_before_sending(context: LabelingContext, connected: Connected, ends_
     """
     if not _is_due(context, connected, KNOWN_FOR):
         return True
-    return compare_when_due(context, connected, ends_at)
+    return _compare_when_due(context, connected, ends_at)
 
 
 def _is_due(context: LabelingContext, connected: Connected, intervals: int = 1) -> bool:
@@ -79,32 +85,6 @@ def _is_due(context: LabelingContext, connected: Connected, intervals: int = 1) 
         return True
     every = timedelta(seconds=context.settings.compare_every_s)
     return context.clock() - row.compared_at >= intervals * every
-
-
-@dataclass
-class _Seen:
-    """`several`: images with more than one labeling task; `erased`: tasks of erased images that
-    are not ours to delete; `missing`: what disappeared, where it is too much to believe."""
-
-    tasks: set[int] = field(default_factory=set)
-    first: dict[str, int] = field(default_factory=dict)
-    several: dict[str, list[int]] = field(default_factory=dict)
-    erased: list[int] = field(default_factory=list)
-    foreign: int = 0
-    missing: str = ""
-
-    def add(self, task: int, image: str | None) -> None:
-        self.tasks.add(task)
-        if image is None or not keys.is_image_id(image):
-            self.foreign += 1
-        elif image in self.first and self.first[image] != task:
-            self.several.setdefault(image, [self.first[image]]).append(task)
-        else:
-            self.first[image] = task
-
-    def find_others(self) -> list[int]:
-        """Of images with several tasks all but the first."""
-        return [task for tasks in self.several.values() for task in tasks[1:]]
 
 
 class Comparison:
@@ -117,7 +97,7 @@ class Comparison:
         self._accept_deletions = accept_deletions
         self._context = context
         self._project = connected.key
-        self._seen = _Seen()
+        self._found = Findings()
         self._steps = self._go()
 
     def advance(self, ends_at: float) -> bool:
@@ -129,63 +109,69 @@ class Comparison:
         check_project(self.connected.studio, self.connected.project)
         # What we sent is read first: what is sent later cannot be missed over there.
         catalog = self._context.catalog
-        sent = dict(catalog.labeling.sent_ids(self._project))
-        known = sent | dict(catalog.annotations.tasks(self._project))
+        sent = set(catalog.labeling.sent_ids(self._project))
+        known = sent.union(catalog.annotations.tasks(self._project))
         for task, image in self.connected.studio.list_task_ids(self.connected.project.id):
-            self._seen.add(task, image)
-            if len(self._seen.tasks) % AT_ONCE == 0:
+            self._found.add(task, image)
+            if len(self._found.tasks) % AT_ONCE == 0:
                 yield
-        missing = {task: image for task, image in known.items() if task not in self._seen.tasks}
-        if len(missing) > max(MAY_DISAPPEAR, len(known) / 2) and not self._accept_deletions:
-            self._seen.missing = f"{len(missing):,} of {len(known):,}"
+        missing = self._found.find_missing(known)
+        if not self._accept_deletions and self._found.doubt(missing, known):
             log.warning("many labeling tasks are missing", tasks=len(missing), of=len(known))
         else:
             for some in _in_parts(missing):
                 self._end(self._find_gone(some))
                 yield
-        first = self._seen.first
-        unknown = {task: image for image, task in first.items() if task not in sent}
-        for some in _in_parts(unknown):
+        first = ((task, image) for image, task in self._found.first.items())
+        for some in _in_parts(pair for pair in first if pair not in sent):
             yield from self._adopt(some)
-        for task in self._seen.find_others():
-            if task not in known:
+        for task, image in self._found.find_others():
+            if (task, image) not in known:
                 self._take_back(task)
                 yield
         self._note()
         self._context.catalog.labeling_projects.compared(self._project, self._context.clock())
 
-    def _find_gone(self, missing: Mapping[int, str]) -> Sequence[int]:
+    def _find_gone(self, missing: Sequence[Pair]) -> Sequence[Pair]:
         """Those that were not listed, and that are not found by their image either: a page is
         shifted when a task on an earlier one is deleted meanwhile."""
-        images = list(missing.values())
+        images = [image for _, image in missing]
         found = self.connected.studio.find_tasks(self.connected.project.id, images)
-        there = {number for numbers in found.values() for number in numbers}
-        return [task for task in missing if task not in there]
+        return [(task, image) for task, image in missing if task not in found.get(image, ())]
 
-    def _end(self, gone: Sequence[int]) -> None:
+    def _end(self, gone: Sequence[Pair]) -> None:
         """The annotations first: their end is found again as long as their task is not marked."""
         catalog, now = self._context.catalog, self._context.clock()
-        for task in gone:
-            record_deletions(self._context, catalog.annotations.of_task(self._project, task), now)
+        for task, image in gone:
+            rows = catalog.annotations.of_task(self._project, task)
+            its = [row for row in rows if row.image_id == image]
+            record_deletions(self._context, its, now)
+        rows_by_task = catalog.labeling.by_task(self._project, [task for task, _ in gone])
+        ours = [
+            task
+            for task, image in gone
+            if task in rows_by_task and rows_by_task[task].image_id == image
+        ]
         if gone:
-            catalog.labeling.mark_gone(self._project, gone, now)
+            catalog.labeling.mark_gone(self._project, ours, now)
             log.warning("labeling tasks were deleted in Label Studio", tasks=len(gone))
 
-    def _adopt(self, unknown: Mapping[int, str]) -> Iterator[None]:
+    def _adopt(self, unknown: Sequence[Pair]) -> Iterator[None]:
         """Tasks of our images that we have no row for, with what people said there already."""
-        known = self._context.catalog.labeling.by_task(self._project, list(unknown))
-        for task, image in unknown.items():
-            if task in known and known[task].state != TaskState.GONE:
+        known = self._context.catalog.labeling.by_task(self._project, [task for task, _ in unknown])
+        for task, image in unknown:
+            row = known.get(task)
+            if row and row.image_id == image and row.state != TaskState.GONE:
                 continue
             if self._context.store.exists(keys.tombstone(image)):
-                self._seen.erased += delete_tasks_of(self.connected, image).foreign
+                self._found.erased += delete_tasks_of(self.connected, image).foreign
             else:
                 self._adopt_one(task, image)
             yield
 
     def _adopt_one(self, task: int, image: str) -> None:
         if not self._is_known(image):
-            self._seen.foreign += 1  # somebody's, however its image is named
+            self._found.foreign += 1  # somebody's, however its image is named
             return
         current = self.connected.studio.get_task(task)
         if current is None:
@@ -215,43 +201,26 @@ class Comparison:
         project = check_project(connected.studio, connected.project)
         interface = project.interface
         edited = dict.fromkeys([*find_lacking(interface), *compare_interface(interface, CLASSES)])
-        notes = [*connected.problems, *edited, *self._describe(project.title)]
+        row = self._context.catalog.labeling_projects.get(self._project)
+        notes = [
+            *(note for note in (row.notes if row else ()) if note.startswith(NOT_ERASED)),
+            *connected.problems,
+            *edited,
+            *self._describe_title(project.title),
+            *self._found.describe(),
+        ]
         self._context.catalog.labeling_projects.note(self._project, notes)
-        log.info("compared with Label Studio", tasks=len(self._seen.tasks), notes=len(notes))
+        log.info("compared with Label Studio", tasks=len(self._found.tasks), notes=len(notes))
 
-    def _describe(self, title: str) -> Iterator[str]:
+    def _describe_title(self, title: str) -> Iterator[str]:
         if title != (wanted := self._context.settings.project):
             yield (
                 f"the project is called {title!r} now, and is still ours; for one that is called "
-                f"{wanted!r}: traboule labels connect"
-            )
-        if missing := self._seen.missing:
-            yield (
-                f"{missing} labeling tasks are missing there, and nothing is marked as deleted: "
-                "has Label Studio another database? Put the former back; or, where people deleted "
-                "them: traboule labels pull --accept-deletions"
-            )
-        if self._seen.foreign:
-            yield f"{self._seen.foreign} labeling tasks were not made by Traboule: passed over"
-        if erased := self._seen.erased:
-            shown = ", ".join(map(str, erased[:SHOWN]))
-            yield (
-                f"{len(erased)} labeling tasks of erased images were not made by Traboule, "
-                f"delete them there: {shown}"
-            )
-        if several := self._seen.several:
-            tasks_shown = [
-                f"{image} ({', '.join(map(str, tasks))})"
-                for image, tasks in islice(several.items(), SHOWN)
-            ]
-            more = f" and {len(several) - SHOWN} more" if len(several) > SHOWN else ""
-            yield (
-                f"{len(several)} images have several labeling tasks, which all count: "
-                f"{'; '.join(tasks_shown)}{more}"
+                f"{wanted!r}: traboule labels connect --project {shlex.quote(wanted)}"
             )
 
 
-def _in_parts(tasks: Mapping[int, str]) -> Iterator[dict[int, str]]:
-    items = iter(tasks.items())
-    while part := dict(islice(items, AT_ONCE)):
+def _in_parts(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
+    left = iter(pairs)
+    while part := list(islice(left, AT_ONCE)):
         yield part

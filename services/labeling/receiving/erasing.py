@@ -15,7 +15,9 @@ from services.labeling.context import LabelingContext
 from services.labeling.sending.composing import copy_name, is_ours
 from services.labeling.studio.connection import Connected
 from services.labeling.studio.deadlines import GRACE_S, ending_by
+from services.labeling.studio.failures import StudioError
 
+NOT_ERASED = "labeling tasks of erased images are not deleted there yet: "
 AT_ONCE = 10  # few: what is asked for them is not cut off by the time
 
 log = get_logger(__name__)
@@ -29,14 +31,32 @@ class Deleted:
     foreign: list[int] = field(default_factory=list)
 
 
+def erase_there(context: LabelingContext, connected: Connected, ends_at: float) -> None:
+    """What was erased since. What fails is noted, and done later: other work does not wait."""
+    failure: list[str] = []
+    try:
+        delete_erased(context, connected, ends_at)
+    except StudioError as error:
+        log.warning("labeling tasks of erased images not deleted", reason=str(error))
+        failure.append(f"{NOT_ERASED}{error}")
+    row = context.catalog.labeling_projects.get(connected.key)
+    before = row.notes if row else []
+    notes = [*failure, *(note for note in before if not note.startswith(NOT_ERASED))]
+    if notes != before:
+        context.catalog.labeling_projects.note(connected.key, notes)
+
+
 def delete_erased(context: LabelingContext, connected: Connected, ends_at: float) -> int:
     """What was erased since; how many tasks are gone. What there is no time for is done later."""
     count, labeling, project = 0, context.catalog.labeling, connected.project.id
     with ending_by(ends_at + GRACE_S):
         while images := labeling.erased(connected.key, AT_ONCE):
             found = connected.studio.find_tasks(project, images)
-            _delete_copies(connected, images)
-            for image, row in labeling.rows(connected.key, images).items():
+            rows = labeling.rows(connected.key, images)
+            # All copies of the project are listed for it, which takes long where there are many.
+            copied = [image for image, row in rows.items() if row.copy_address is not None]
+            _delete_copies(connected, copied)
+            for image, row in rows.items():
                 deleted = _delete_tasks(connected, image, found.get(image, ()), row.task_id)
                 count += len(deleted.tasks)
                 labeling.drop_erased(connected.key, [image])
@@ -55,6 +75,8 @@ def delete_tasks_of(connected: Connected, image: str) -> Deleted:
 def _delete_copies(connected: Connected, images: Sequence[str]) -> None:
     """Before the tasks: one that is left over is found again, a copy alone is not."""
     names = [copy_name(image) for image in images]
+    if not names:
+        return
     if files := connected.studio.delete_copies(connected.project.id, names):
         log.warning("erased copies are left among Label Studio's files", files=files)
 

@@ -1,14 +1,15 @@
 """The connection to a Label Studio: opened when it is needed, left alone for a while when it fails.
 
-Its token is read from its file each time it is opened, so that a new one needs no restart. Why it
-fails is in the catalog, for whoever asks for the status.
+After a failure of whatever kind of work, its token is read again from its file, so that a new one
+needs no restart, and its project is looked for again. Where both are as before, all goes on as it
+was. Why it fails is in the catalog, for whoever asks for the status.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from pipeline.catalog.labeling.projects import LabelingProjects
@@ -17,7 +18,7 @@ from pipeline.logs import get_logger
 from services.labeling.settings import LabelingSettings
 from services.labeling.studio.access import read_token
 from services.labeling.studio.failures import StudioError, StudioRefused
-from services.labeling.studio.project import equip, find_project
+from services.labeling.studio.project import equip, find_project, tells_problem
 from services.labeling.studio.protocol import Studio, StudioProject
 
 FIRST_PAUSE_S = 5.0
@@ -66,7 +67,9 @@ class Connection:
         self._projects = projects
         self._open_studio = open_studio
         self._clock = clock
+        self._opened: tuple[str, Studio] | None = None  # with this token
         self._connected: Connected | None = None
+        self._is_doubted = False
         self._equip_at = clock()
         self._troubles: dict[str, _Trouble] = {}
         if settings.url is None:
@@ -110,35 +113,51 @@ class Connection:
         else:
             if self._troubles.pop(work, None):
                 log.info("Label Studio answers again", url=self._settings.url, work=work)
-            self._note_contact(connected.key)
+            if self._remember() == connected.key:  # else a person connected another meanwhile
+                self._note_contact(connected.key)
 
     def _open(self) -> Connected:
-        if self._connected is None:
-            studio = self._open_studio(self._settings.url or "", self._read_token())
-            try:
-                project = find_project(studio, self._settings, self._known())
-            except BaseException:
-                studio.close()
-                raise
-            self._connected = Connected(studio, project)
-            self._equip_at = self._clock()
-            self._note_contact(project.key)
+        connected = self._connected
+        if connected is None or self._is_doubted or self._remember() != connected.key:
+            self._connected = connected = self._find()
+            self._is_doubted = False
+            self._note_contact(connected.key)
         if self._clock() >= self._equip_at:
-            self._equip(self._connected)
-        return self._connected
+            self._equip(connected)
+        return connected
+
+    def _find(self) -> Connected:
+        """The same again where nothing changed: somebody may be half-way through a comparison."""
+        studio = self._take_studio(self._read_token())
+        project = find_project(studio, self._settings, self._known())
+        before = self._connected
+        if before is None or before.key != project.key:
+            self._equip_at = self._clock()
+            return Connected(studio, project)
+        return before if before.studio is studio else replace(before, studio=studio)
+
+    def _take_studio(self, token: str) -> Studio:
+        if self._opened is None or self._opened[0] != token:
+            studio = self._open_studio(self._settings.url or "", token)
+            self._close_studio()
+            self._opened = token, studio
+        return self._opened[1]
 
     def _equip(self, connected: Connected) -> None:
         """Again from time to time: what refused may take it now, a person may have taken something
         away over there, or changed a secret here."""
-        before = list(connected.problems)
-        connected.problems[:] = equip(connected.studio, self._settings, connected.project)
         every_s = self._settings.compare_every_s
-        again_s = min(EQUIPPED_AGAIN_S, every_s) if connected.problems else every_s
-        self._equip_at = self._clock() + timedelta(seconds=again_s)
-        if connected.problems != before:
-            row = self._projects.get(connected.key)
-            others = [note for note in (row.notes if row else []) if note not in before]
-            self._projects.note(connected.key, list(dict.fromkeys([*connected.problems, *others])))
+        soon_s = min(EQUIPPED_AGAIN_S, every_s)
+        self._equip_at = self._clock() + timedelta(seconds=soon_s)  # also where it is cut off
+        problems = equip(connected.studio, self._settings, connected.project)
+        if not problems:
+            self._equip_at = self._clock() + timedelta(seconds=every_s)
+        connected.problems[:] = problems
+        row = self._projects.get(connected.key)
+        before = row.notes if row else []
+        notes = [*problems, *(note for note in before if not tells_problem(note))]
+        if notes != before:
+            self._projects.note(connected.key, notes)
 
     def _read_token(self) -> str:
         if self._settings.token_file is None:
@@ -175,7 +194,7 @@ class Connection:
         until = self._clock() + timedelta(seconds=pause_s)
         self._troubles[work] = _Trouble(reason, failures + 1, until)
         self._projects.failed(self.project or f"{self._settings.url}#", self.reason)
-        self.close()
+        self._is_doubted = True
 
     def _end_opening_trouble(self) -> None:
         """What kept it from being opened kept other work from being done as well."""
@@ -192,7 +211,11 @@ class Connection:
             self._projects.failed(project, self.reason)
 
     def close(self) -> None:
-        """The next session opens another, with the token as it is then."""
-        if self._connected is not None:
-            self._connected.studio.close()
+        """A session after that opens another."""
+        self._close_studio()
         self._connected = None
+
+    def _close_studio(self) -> None:
+        if self._opened is not None:
+            self._opened[1].close()
+        self._opened = None

@@ -3,6 +3,9 @@ timeout between two of them.
 
     with ending_by(time.monotonic() + 25):
         connections.get(…)          # and whatever else is asked within
+
+A server that used up its time meets httpx's own timeouts. Where an earlier end leaves a request
+less time than it asks for, and cuts it off, that is TimeIsOver: no fault of the server's.
 """
 
 from __future__ import annotations
@@ -13,25 +16,43 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import httpcore
 import httpx
 
+from services.labeling.studio.failures import StudioUnavailable
+
 GRACE_S = 8.0  # for the requests of a step that began before its task's time was over
 WRITTEN_AT_ONCE = 65_536
 
-_ends_at: ContextVar[float] = ContextVar("ends_at", default=math.inf)
+
+class TimeIsOver(StudioUnavailable):
+    """Ours. What was asked last may have been done or not."""
+
+
+@dataclass(frozen=True)
+class _End:
+    """`is_early`: more time was asked for last."""
+
+    at: float = math.inf
+    is_early: bool = False
+
+
+_NONE = _End()
+_end: ContextVar[_End] = ContextVar("end", default=_NONE)
 
 
 @contextmanager
 def ending_by(ends_at: float) -> Iterator[None]:
     """By time.monotonic(); where an earlier end is set already, that stays."""
-    token = _ends_at.set(min(ends_at, _ends_at.get()))
+    earlier = _end.get().at
+    token = _end.set(_End(min(ends_at, earlier), is_early=earlier < ends_at))
     try:
         yield
     finally:
-        _ends_at.reset(token)
+        _end.reset(token)
 
 
 def bound(connections: httpx.Client) -> httpx.Client:
@@ -43,16 +64,22 @@ def bound(connections: httpx.Client) -> httpx.Client:
 
 
 def find_left_s() -> float:
-    return _ends_at.get() - time.monotonic()
+    return _end.get().at - time.monotonic()
 
 
-def _cut(timeout: float | None, error: type[httpcore.TimeoutException]) -> float | None:
+@contextmanager
+def _cut(timeout: float | None, error: type[httpcore.TimeoutException]) -> Iterator[float | None]:
+    """The timeout of a step, or what is left of the time."""
     left_s = find_left_s()
-    if left_s <= 0:
-        raise error("the deadline has passed")
-    if timeout is not None:
-        return min(timeout, left_s)
-    return None if math.isinf(left_s) else left_s
+    within_s = left_s if timeout is None else min(timeout, left_s)
+    try:
+        if within_s <= 0:
+            raise error("the deadline has passed")
+        yield None if math.isinf(within_s) else within_s
+    except httpcore.TimeoutException:
+        if _end.get().is_early and within_s == left_s:
+            raise TimeIsOver("not all was asked in time: the next run goes on") from None
+        raise
 
 
 class _Network(httpcore.NetworkBackend):
@@ -67,10 +94,10 @@ class _Network(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        within_s = _cut(timeout, httpcore.ConnectTimeout)
-        return _Stream(
-            self._network.connect_tcp(host, port, within_s, local_address, socket_options)
-        )
+        with _cut(timeout, httpcore.ConnectTimeout) as within_s:
+            return _Stream(
+                self._network.connect_tcp(host, port, within_s, local_address, socket_options)
+            )
 
 
 class _Stream(httpcore.NetworkStream):
@@ -78,12 +105,14 @@ class _Stream(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _cut(timeout, httpcore.ReadTimeout))
+        with _cut(timeout, httpcore.ReadTimeout) as within_s:
+            return self._stream.read(max_bytes, within_s)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         for start in range(0, len(buffer), WRITTEN_AT_ONCE):
             part = buffer[start : start + WRITTEN_AT_ONCE]
-            self._stream.write(part, _cut(timeout, httpcore.WriteTimeout))
+            with _cut(timeout, httpcore.WriteTimeout) as within_s:
+                self._stream.write(part, within_s)
 
     def close(self) -> None:
         self._stream.close()
@@ -94,8 +123,8 @@ class _Stream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        within_s = _cut(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, within_s))
+        with _cut(timeout, httpcore.ConnectTimeout) as within_s:
+            return _Stream(self._stream.start_tls(ssl_context, server_hostname, within_s))
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

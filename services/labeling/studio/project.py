@@ -9,7 +9,12 @@ from pipeline.errors import UserError
 from pipeline.labels.interface import write_interface
 from pipeline.logs import get_logger
 from services.labeling.settings import ImageAccess, LabelingSettings, read_secret
-from services.labeling.studio.failures import ProjectMissing, StudioRefused
+from services.labeling.studio.failures import (
+    ProjectMissing,
+    StudioError,
+    StudioRefused,
+    StudioUnavailable,
+)
 from services.labeling.studio.protocol import SourceStorage, Studio, StudioProject
 from services.labeling.studio.wire import number_of
 
@@ -73,17 +78,30 @@ def check_project(studio: Studio, project: StudioProject) -> StudioProject:
 
 def equip(studio: Studio, settings: LabelingSettings, project: StudioProject) -> Sequence[str]:
     """Storage, webhook and ML backend, as the settings have them; what of it could not be given,
-    in words: the rest of the round trip works without."""
+    in words: the rest of the round trip works without.
+
+    Label Studio asks the storage and the ML backend meanwhile: where they fail, it may."""
     problems = []
     for what, step in _STEPS:
         try:
             step(studio, settings, project.id)
         except ProjectMissing:
             raise
-        except (StudioRefused, UserError) as error:
+        except (StudioError, UserError) as error:
+            if isinstance(error, StudioUnavailable):
+                check_project(studio, project)
             log.warning("not set up in Label Studio", what=what, reason=str(error))
-            problems.append(f"its {what} could not be set up: {error}")
+            problems.append(_begin_problem(what) + f": {error}")
     return problems
+
+
+def tells_problem(note: str) -> bool:
+    """Whether it is one of equip()'s."""
+    return any(note.startswith(_begin_problem(what)) for what, _ in _STEPS)
+
+
+def _begin_problem(what: str) -> str:
+    return f"its {what} could not be set up"
 
 
 def _add_storage(studio: Studio, settings: LabelingSettings, project: int) -> None:

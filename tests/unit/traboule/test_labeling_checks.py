@@ -18,6 +18,7 @@ from traboule.labels.connection import FILE, find_known, place_of, remember
 from traboule.workspace import Workspace
 
 NOW = MORNING + timedelta(hours=1)
+IMAGE = "quai-20261121T091640Z-8be14bda"
 
 
 def of(workspace: Workspace) -> Patient:
@@ -81,6 +82,23 @@ def test_servers_are_told_by_the_catalog(composed: Workspace) -> None:
     assert (check.status, check.what) == ("warn", "it does not answer")
 
 
+def test_advice_in_a_container_is_what_can_be_done_there(
+    composed: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_CATALOG_URL", composed.settings.catalog_url)
+    monkeypatch.setenv("LABELING_URL", "http://elsewhere.example")
+    projects, labeling = composed.catalog.labeling_projects, composed.catalog.labeling
+    projects.contacted("http://label-studio:8080#1", NOW)
+    projects.note("http://label-studio:8080#1", ["or: traboule labels pull --accept-deletions"])
+    about = Considered(IMAGE, "quai", keys.day_of(IMAGE))
+    labeling.adopt("http://label-studio:8080#1", about, 7, NOW)
+    labeling.erase_image(IMAGE, NOW)
+    project, erased = check_labeling(of(composed))
+    asked = "docker compose run --rm labels labels"
+    assert project.what == f"or: {asked} pull --accept-deletions"
+    assert erased.what_to_do.endswith(f"{asked} forget-erased")
+
+
 def test_model_that_predictions_wait_for_is_a_warning(
     workspace: Workspace, connected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,12 +119,11 @@ def test_model_that_predictions_wait_for_is_a_warning(
 def test_tasks_of_erased_images_in_a_label_studio_of_before_are_a_warning(
     workspace: Workspace,
 ) -> None:
-    image = "quai-20261121T091640Z-8be14bda"
-    about = Considered(image, "quai", keys.day_of(image))
+    about = Considered(IMAGE, "quai", keys.day_of(IMAGE))
     labeling = workspace.catalog.labeling
     labeling.adopt("http://labels.example#3", about, 7, NOW)
     assert found(workspace) == {}
-    labeling.erase_image(image, NOW)
+    labeling.erase_image(IMAGE, NOW)
     [check] = check_labeling(of(workspace))
     assert (check.name, check.status) == ("erased images", "warn")
     place = "http://labels.example/projects/3 (7)"

@@ -60,7 +60,7 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("labels", sa.JSON(), nullable=False),
         sa.Column("problems", sa.JSON(), nullable=False),
-        sa.PrimaryKeyConstraint("project", "annotation"),
+        sa.PrimaryKeyConstraint("project", "annotation", "image_id"),
     )
     op.create_index("annotations_by_image", "annotations", ["image_id"])
     op.create_index("annotations_by_task", "annotations", ["project", "task_id"])

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import pytest
 
 from pipeline.settings import PipelineSettings
 from services.labeling import tasks
 from services.labeling.settings import LabelingSettings
+from services.labeling.studio.deadlines import GRACE_S, find_left_s
+from services.labeling.studio.protocol import StudioProject
+from tests.fake_studio import FakeStudio
 from tests.round_trip import RoundTrip, box
 
 
@@ -32,6 +38,24 @@ def test_image_goes_out_and_its_correction_comes_back(trip: RoundTrip) -> None:
     assert len(annotation.shapes) == 3
     assert annotation.problems == ()
     assert trip.notes == []
+
+
+@pytest.mark.parametrize("task", ["push", "follow"])
+def test_task_ends_soon_after_its_time_also_where_it_waits_for_the_connection(
+    trip: RoundTrip, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    left_s: list[float] = []
+    find = FakeStudio.find_projects
+
+    def measure(studio: FakeStudio, title: str) -> Sequence[StudioProject]:
+        left_s.append(find_left_s())
+        return find(studio, title)
+
+    monkeypatch.setattr(FakeStudio, "find_projects", measure)
+    trip.set(run_s=5)
+    getattr(trip, task)()
+    assert [GRACE_S < left <= 5 + GRACE_S for left in left_s] == [True]
+    assert find_left_s() == math.inf
 
 
 def test_context_is_built_without_asking_anybody(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pipeline import keys
 from pipeline.annotations import Annotation
 from pipeline.catalog import Catalog, open_catalog
+from pipeline.catalog.labeling.tasks import TaskState
 from pipeline.records import Camera
 from pipeline.storage import StoredObject
 from services.maintenance.erasure import delete_image
@@ -122,3 +123,30 @@ def test_what_was_said_of_an_erased_image_has_no_row(stages: Stages, empty: Cata
     assert rebuilt == Rebuilt(tombstones=1, ignored=1)
     assert empty.annotations.of_image(image) == []
     assert empty.labeling.of_image(image) == []
+
+
+def test_task_in_which_all_was_deleted_is_not_taken_for_sent(
+    stages: Stages, empty: Catalog
+) -> None:
+    stages.detecting = True
+    gone, there, moved = (stages.keep(draw(number)) for number in (1, 2, 3))
+    say_of(stages, gone, revise("5", task=11), revise("5", task=11, at_s=1, status="deleted"))
+    say_of(stages, there, revise("6", task=12), revise("7", task=12, at_s=1, status="deleted"))
+    say_of(stages, moved, revise("8", task=13, status="deleted"), revise("9", task=14))
+    rebuild_catalog(empty, stages.store, stages.clock(), ignore)
+    assert list(empty.labeling.sent_ids(HERE)) == [(12, there), (14, moved)]
+    row = empty.labeling.get(HERE, gone)
+    assert row is not None
+    assert (row.state, row.task_id) == (TaskState.GONE, 11), "it is not sent again"
+    assert [row.status for row in empty.annotations.of_image(gone)] == ["deleted"]
+
+
+def test_number_that_was_given_again_has_the_rows_of_both_images(
+    stages: Stages, empty: Catalog
+) -> None:
+    stages.detecting = True
+    images = [stages.keep(draw(1)), stages.keep(draw(2))]
+    for at_s, image in enumerate((*images, *images)):
+        say_of(stages, image, revise("5", at_s=at_s))
+    assert rebuild_catalog(empty, stages.store, stages.clock(), ignore).annotations == 2
+    assert list(empty.annotations.images()) == sorted(images)

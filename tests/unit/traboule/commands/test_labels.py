@@ -7,10 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete, update
 from structlog.testing import capture_logs
 
 from pipeline import keys
 from pipeline.annotations import AnnotationStatus
+from pipeline.cadence import utc_now
+from pipeline.catalog.labeling.tasks import Considered, TaskState
+from pipeline.catalog.tables import LabelingProjectRow, LabelingTaskRow
 from pipeline.messages import PushImages
 from pipeline.records import Tombstone
 from pipeline.storage import put_json
@@ -60,6 +64,22 @@ def test_disconnect_keeps_what_was_labelled(run: Run, workspace: Workspace, conn
     ran = run("labels", "disconnect")
     assert (ran.status, ran.err) == (1, "traboule: no Label Studio is connected\n")
     assert address_of(connected) in run("labels", "status").out
+
+
+def test_status_of_a_label_studio_that_was_never_reached_and_is_disconnected(
+    run: Run, workspace: Workspace, connected: str
+) -> None:
+    workspace.catalog.labeling_projects.failed("http://127.0.0.1:8080#", "it does not answer")
+    with workspace.catalog.engine.begin() as connection:
+        connection.execute(
+            delete(LabelingProjectRow).where(LabelingProjectRow.project == connected)
+        )
+    assert "it fails now: it does not answer" in run("labels", "status").out
+    run("labels", "disconnect")
+    ran = run("labels", "status")
+    assert (ran.status, ran.err.count("\n")) == (1, 1)
+    assert "no Label Studio is connected" in ran.err
+    assert run("status").status == 0
 
 
 @pytest.mark.parametrize("command", ["push", "pull", "status"])
@@ -241,6 +261,21 @@ def test_push_goes_to_labeling_where_it_is_elsewhere(
     assert "by itself" in run_composed("labels", "pull").err
     assert "LABELING_URL" in run_composed("labels", "connect", "http://127.0.0.1").err
     assert address_of(connected) in run_composed("labels", "status").out
+
+
+def test_push_tells_in_a_container_what_can_be_done_there(
+    run_composed: Run, workspace: Workspace, images: list[str], connected: str, stages: Stages
+) -> None:
+    labeling = workspace.catalog.labeling
+    labeling.consider(connected, Considered(images[0], "quai", keys.day_of(images[0])), MORNING)
+    reason = "it was refused; try again: traboule labels push --failed"
+    failed = {"state": TaskState.FAILED.value, "reason": reason}
+    soon = utc_now() + timedelta(hours=1)
+    with workspace.catalog.engine.begin() as connection:
+        connection.execute(update(LabelingTaskRow).values(failed | {"updated_at": soon}))
+    stages.asleep = True
+    ran = run_composed("labels", "push", images[0])
+    assert "try again: docker compose run --rm cli labels push --failed" in ran.out
 
 
 def test_pull_says_what_it_passed_over_and_why(

@@ -53,6 +53,29 @@ def test_deleted_project_is_made_anew(
     assert list(studio.projects) == [made.project.id]
 
 
+def test_project_that_was_renamed_is_taken_up_again(
+    workspace: Workspace, studio: FakeStudio, connected: str
+) -> None:
+    [number] = studio.projects
+    studio.rename_project(number, "Streets of Lyon")
+    assert connect(workspace, Asked(None, None)).project.key == connected
+    studio.create_project("Traboule", "<View/>")
+    assert connect(workspace, Asked(None, None)).project.key == connected
+
+
+def test_title_that_is_asked_for_is_found_or_made(
+    workspace: Workspace, studio: FakeStudio, connected: str
+) -> None:
+    [number] = studio.projects
+    assert connect(workspace, Asked(None, None, "Traboule")).project.id == number
+    studio.rename_project(number, "Streets of Lyon")
+    made = connect(workspace, Asked(None, None, "Traboule")).project
+    assert (made.title, made.id != number) == ("Traboule", True)
+    assert connect(workspace, Asked(None, None)).project.key == made.key
+    assert connect(workspace, Asked(None, None, "Streets of Lyon")).project.key == connected
+    assert len(studio.projects) == 2
+
+
 def test_interface_that_was_changed_by_hand_is_told(
     workspace: Workspace, studio: FakeStudio, connected: str
 ) -> None:
@@ -112,3 +135,16 @@ def test_nothing_is_remembered_of_a_label_studio_that_does_not_let_us_in(
 def test_servers_are_told_by_their_environment(composed: Workspace, token_file: Path) -> None:
     with pytest.raises(UserError, match="LABELING_URL"):
         connect(composed, Asked("http://127.0.0.1", token_file))
+
+
+def test_service_takes_a_project_of_its_title_for_one_that_was_renamed(
+    composed: Workspace, studio: FakeStudio, token_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABELING_URL", studio.url)
+    monkeypatch.setenv("LABELING_TOKEN_FILE", str(token_file))
+    former = connect(composed, Asked(None, None)).project
+    studio.rename_project(former.id, "Streets of Lyon")
+    assert connect(composed, Asked(None, None)).project.key == former.key
+    assert connect(composed, Asked(None, None, "Traboule")).project.id != former.id
+    with pytest.raises(UserError, match="settings say it all"):
+        connect(composed, Asked(None, None, "Streets of Lyon"))

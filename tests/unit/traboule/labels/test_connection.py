@@ -66,6 +66,15 @@ def test_hints_are_asked_of_a_label_studio_of_our_own_alone(tmp_path: Path) -> N
     assert settings_of(tmp_path, ours).webhook_url == "http://127.0.0.1:8301/webhook"
 
 
+def test_predictions_are_named_by_whoever_serves_them_alone(tmp_path: Path) -> None:
+    ours = KNOWN.model_copy(update={"is_ours": True, "backend_port": 8303})
+    remember(tmp_path, ours)
+    assert settings_of(tmp_path, ours).backend_url == "http://127.0.0.1:8303"
+    settings = find_labeling(tmp_path)
+    assert settings is not None
+    assert (settings.url, settings.backend_url) == (KNOWN.url, None)
+
+
 def test_without_a_folder_the_environment_says_what_is_connected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

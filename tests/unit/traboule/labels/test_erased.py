@@ -45,6 +45,17 @@ def test_task_of_an_erased_image_is_deleted_where_it_is_connected(
     assert len(studio.tasks) == 2
 
 
+def test_advice_is_what_can_be_done_in_a_container(
+    images: list[str], run_composed: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = erase(run_composed, images[0])
+    assert "its labeling task is deleted by labeling\n" in told
+    monkeypatch.setenv("LABELING_URL", "http://elsewhere.example")
+    told = erase(run_composed, images[1])
+    assert "say so: docker compose run --rm labels labels forget-erased" in told
+    assert "traboule labels" not in told
+
+
 def test_image_that_was_never_sent_leaves_nothing(run: Run, workspace: Workspace) -> None:
     image = make_image(workspace, Wanted())
     assert "labeling task" not in erase(run, image)

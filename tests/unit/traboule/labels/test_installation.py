@@ -113,6 +113,11 @@ def test_taken_port_is_told(tmp_path: Path) -> None:
     assert any(f"port {taken} is taken" in line and str(port) in line for line in told)
 
 
+def test_port_that_somebody_else_is_to_have_is_passed_over() -> None:
+    free = find_port(26_000)
+    assert find_port(free, besides=free) > free
+
+
 def test_no_free_port_is_told() -> None:
     with pytest.raises(UserError, match="no free port"):
         find_port(65_536)

@@ -4,12 +4,13 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import UserError
+from tests.factories import Wanted, make_camera, make_image
 from tests.fake_studio import FakeStudio
 from tests.round_trip import TOKEN
 from traboule.labels import own_studio
@@ -25,7 +26,12 @@ def port() -> int:
 
 
 @pytest.fixture
-def ended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def images_port() -> int:
+    return find_port(24_500)
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch, images_port: int) -> list[str]:
     """Label Studio is not started; a person ends it as soon as it is. The addresses it had."""
     addresses: list[str] = []
 
@@ -34,24 +40,25 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         url = f"http://127.0.0.1:{port}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "token").write_text(TOKEN)
-        yield RunningStudio(url, "ann@localhost", folder / "password", folder / "token")
+        with socket.create_server(("127.0.0.1", port)):
+            yield RunningStudio(url, "ann@localhost", folder / "password", folder / "token")
         addresses.append(url)
 
     monkeypatch.setattr(own_studio, "running_studio", run_it)
     monkeypatch.setattr(own_studio, "find_program", lambda tell, often: Path("label-studio"))
-    monkeypatch.setattr(own_studio, "FIRST_IMAGES_PORT", find_port(24_500))
+    monkeypatch.setattr(own_studio, "FIRST_IMAGES_PORT", images_port)
     monkeypatch.setenv("TRABOULE_MODELS_DIR", "/nowhere")
     monkeypatch.setenv("DETECTION_MODELS_CACHE", "/nowhere")
     return addresses
 
 
-def tell(workspace: Workspace, port: int | None = None) -> list[str]:
+def tell(workspace: Workspace, port: int | None = None, last: str = "until Ctrl-C") -> list[str]:
     """What is said until Ctrl-C, which comes with the word that all is well."""
     told: list[str] = []
 
     def hear(line: str) -> None:
         told.append(line)
-        if "until Ctrl-C" in line:
+        if last in line:
             os.kill(os.getpid(), signal.SIGINT)
 
     serve(workspace, port, hear, hear)
@@ -92,6 +99,45 @@ def test_serve_gives_its_project_the_predictions_it_serves(
     assert settings.backend_url == f"http://127.0.0.1:{known.backend_port}"
     assert settings.backend_password_file == password
     assert any("yolox-nano is missing" in line for line in told)
+
+
+def test_program_that_took_the_port_meanwhile_is_not_named_to_label_studio(
+    workspace: Workspace,
+    studio: FakeStudio,
+    ended: list[str],
+    images_port: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would be given the password of predictions."""
+    wished = images_port + 1
+    with ExitStack() as others:
+
+        def install(tell: object, often: object) -> Path:
+            others.enter_context(socket.create_server(("127.0.0.1", wished)))
+            return Path("label-studio")
+
+        monkeypatch.setattr(own_studio, "find_program", install)
+        make_camera(workspace)
+        make_image(workspace, Wanted(labels={"car": 1}))
+        tell(workspace, last="sent 1 image")
+    assert workspace.data is not None
+    known = find_known(workspace.data)
+    assert known is not None and known.backend_port not in (None, wished)
+    [(url, *_)] = studio.backends.values()
+    assert url == f"http://127.0.0.1:{known.backend_port}"
+
+
+@pytest.mark.parametrize("later", [0, 1])
+def test_its_ports_are_told_apart(
+    workspace: Workspace, studio: FakeStudio, ended: list[str], images_port: int, later: int
+) -> None:
+    """Also where a person chooses one that images, or predictions, would have."""
+    tell(workspace, images_port + later)
+    assert workspace.data is not None
+    known = find_known(workspace.data)
+    assert known is not None
+    ports = {int(known.url.rpartition(":")[2]), known.images_port, known.backend_port}
+    assert (len(ports), None in ports) == (3, False)
 
 
 def test_its_address_stays_as_it_is(

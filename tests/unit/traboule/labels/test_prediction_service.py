@@ -7,10 +7,12 @@ import pytest
 import requests
 
 from pipeline import keys
+from pipeline.errors import UserError
 from pipeline.labels.interface import write_interface
 from pipeline.storage import StoredObject
 from services.labeling.settings import LabelingSettings
 from tests.ml_backend import Painted, paint
+from traboule.labels import prediction_service
 from traboule.labels.connecting import make_secrets
 from traboule.labels.connection import LOOPBACK, KnownStudio, settings_of
 from traboule.labels.installation import find_port
@@ -32,6 +34,10 @@ def settings(workspace: Workspace) -> LabelingSettings:
         is_ours=True,
     )
     return settings_of(workspace.data, known)
+
+
+def refuse(app: object, host: str, port: int) -> None:
+    raise UserError(f"cannot listen on {host}:{port}")
 
 
 @pytest.fixture
@@ -60,7 +66,8 @@ def test_predictions_are_given_to_whoever_has_this_folders_password(
     task = {"id": 1, "data": {"image": "http://127.0.0.1:9/x.jpg", "image_id": OURS}}
     assert settings.backend_password_file is not None
     password = settings.backend_password_file.read_text()
-    with predicting(settings, workspace.store, told.append):
+    with predicting(settings, workspace.store, told.append) as served:
+        assert served == settings
         [[prediction]] = ask(settings, password, task).json()["results"]
         assert prediction["result"][0]["value"]["rectanglelabels"] == ["bus"]
         assert ask(settings, "guess", task).status_code == 401
@@ -77,12 +84,26 @@ def test_what_is_missing_is_told_and_all_else_goes_on(
 ) -> None:
     monkeypatch.delenv("TRABOULE_MODELS_DIR", raising=False)
     monkeypatch.setenv("DETECTION_MODELS_CACHE", str(tmp_path))
+    monkeypatch.setattr(prediction_service, "serving", refuse)
     told: list[str] = []
-    port = int((settings.backend_url or "").rpartition(":")[2])
-    with (
-        socket.create_server((LOOPBACK, port)),
-        predicting(settings, workspace.store, told.append),
-    ):
+    with predicting(settings, workspace.store, told.append) as served:
         [model, place] = told
     assert "yolox-nano is missing" in model and "traboule models pull" in model
-    assert f"cannot listen on 127.0.0.1:{port}" in place
+    assert "no predictions are given: cannot listen" in place
+    assert served == settings.model_copy(update={"backend_url": None})
+
+
+@pytest.mark.usefixtures("_painted")
+def test_another_program_at_the_port_is_given_nothing(
+    workspace: Workspace, settings: LabelingSettings
+) -> None:
+    port = int((settings.backend_url or "").rpartition(":")[2])
+    with (
+        socket.create_server((LOOPBACK, port)) as other,
+        predicting(settings, workspace.store, pytest.fail) as served,
+    ):
+        assert served.backend_url != settings.backend_url
+        assert ask(served, "guess", {}).status_code == 401
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            other.accept()

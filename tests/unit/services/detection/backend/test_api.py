@@ -104,9 +104,9 @@ def test_token_of_the_setup_opens_its_projects_uploads(
 def test_missing_model_is_told_and_got_over(backend: RunningBackend, ours: dict[str, Any]) -> None:
     problem = "the model yolox-nano is missing: run `traboule models pull`"
     backend.missing.add("yolox-nano")
-    for path, body in (("/setup", setup_body()), ("/predict", predict_body(ours))):
-        answer = backend.ask(path, body)
-        assert (answer.status_code, answer.json()) == (503, {"error": problem})
+    assert backend.ask("/setup", setup_body()).json() == {"model_version": None}
+    answer = backend.ask("/predict", predict_body(ours))
+    assert (answer.status_code, answer.json()) == (503, {"error": problem})
     health = backend.ask("/health")
     assert (health.status_code, health.json()["problem"]) == (200, problem)
     backend.missing.clear()

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import yaml
 
 from pipeline.errors import UserError
-from services.labeling.fetching.folder import FetchedSet, name_apart
+from services.labeling.fetching.folder import FetchedSet, FetchRefused, name_apart
 from services.labeling.fetching.label_files import LabelFile
 from services.labeling.fetching.task_images import TaskImage
 
@@ -112,6 +113,74 @@ def test_all_but_some_leave_the_set_and_nothing_that_was_not_fetched(tmp_path: P
     assert FetchedSet(tmp_path).withdraw_others(["b", "fru\u0308h"]) == ["a"]
     assert files_below(tmp_path / "withdrawn") == ["images/a.jpg", "labels/a.txt"]
     assert files_below(tmp_path / "images") == ["Früh.jpg", "b.jpg", "mine.jpg"]
+
+
+def test_labels_that_were_not_fetched_stay(tmp_path: Path) -> None:
+    made = FetchedSet(tmp_path)
+    (tmp_path / "labels/mine.txt").write_bytes(b"")
+    assert not made.withdraw("mine")
+    assert files_below(tmp_path) == ["labels/mine.txt"]
+
+
+def test_what_a_person_puts_back_is_theirs(tmp_path: Path) -> None:
+    made = FetchedSet(tmp_path)
+    made.add("a", IMAGE, b"pixels", "JPEG")
+    assert made.withdraw_others([]) == ["a"]
+    (tmp_path / "images/a.jpg").write_bytes(b"put back")
+    for opened in (made, FetchedSet(tmp_path)):
+        assert opened.withdraw_others([]) == [] and not opened.withdraw("a")
+    assert (tmp_path / "images/a.jpg").read_bytes() == b"put back"
+
+
+def test_what_was_withdrawn_before_is_not_written_over(tmp_path: Path) -> None:
+    made = FetchedSet(tmp_path)
+    for text in ("first", "second", "third"):
+        made.add("a", IMAGE, text.encode(), "JPEG")
+        made.add_labels("a", text)
+        assert made.withdraw("a")
+    for name, text in (("a", "first"), ("a-2", "second"), ("a-3", "third")):
+        assert (tmp_path / f"withdrawn/images/{name}.jpg").read_text() == text
+        assert (tmp_path / f"withdrawn/labels/{name}.txt").read_text() == text
+
+
+def fill(folder: Path, images: int) -> FetchedSet:
+    made = FetchedSet(folder)
+    for number in range(images):
+        made.add(str(number), IMAGE, b"pixels", "JPEG")
+    return made
+
+
+@pytest.mark.parametrize(("kept", "refused"), [(11, False), (10, True)])
+def test_more_than_half_of_many_never_leave_at_once(
+    tmp_path: Path, kept: int, refused: bool
+) -> None:
+    made = fill(tmp_path, 22)
+    with pytest.raises(FetchRefused, match="12 of 22") if refused else nullcontext():
+        made.refuse_emptying([str(number) for number in range(kept)])
+
+
+def test_few_may_leave_at_once_and_what_is_gone_does_not_count(tmp_path: Path) -> None:
+    made = fill(tmp_path, 30)
+    for number in range(10, 30):
+        (tmp_path / f"images/{number}.jpg").unlink()
+    made.refuse_emptying([])
+    made.add("10", IMAGE, b"pixels", "JPEG")
+    with pytest.raises(FetchRefused, match="11 of 11"):
+        made.refuse_emptying([])
+
+
+def test_folder_holds_the_images_of_one_project(tmp_path: Path) -> None:
+    made = FetchedSet(tmp_path)
+    made.claim("2024")
+    made.claim("2025")  # it holds nothing yet
+    made.add("a", IMAGE, b"pixels", "JPEG")
+    for opened in (made, FetchedSet(tmp_path)):
+        opened.claim("2025")
+        opened.claim(None)
+        with pytest.raises(FetchRefused, match="another project, made at 2025, this one at 2024"):
+            opened.claim("2024")
+    assert FetchedSet(tmp_path).withdraw("a")
+    FetchedSet(tmp_path).claim("2024")
 
 
 def test_list_that_names_a_way_out_moves_nothing(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import yaml
 from pipeline.errors import UserError
 from pipeline.fetch import FetchLimits
 from services.labeling.fetching.files import StudioFiles
+from services.labeling.fetching.folder import FetchRefused
 from services.labeling.fetching.images import fetch_export, fetch_images
 from services.labeling.fetching.report import FetchOptions, FetchReport
 from services.labeling.fetching.session import Patience, PatientSession
@@ -377,10 +378,77 @@ def test_nothing_leaves_the_folder_by_a_run_that_fails_or_an_export_by_hand(
     studio.script[UPLOAD] = [401, 401]
     with pytest.raises(StudioError):
         fetch_export(files, 2, out, OPTIONS)
-    studio.private["/api/projects/2/export"] = make_zip(labels, {"notes.json": NOTES}).read_bytes()
+    studio.private["/api/projects/2/export"] = make_zip(labels, {"classes.txt": b""}).read_bytes()
     with pytest.raises(UserError, match="no label files"):
         fetch_export(files, 2, out, OPTIONS)
     assert len(labels_in(out)) == 3
+
+
+def test_last_label_can_leave_too(
+    studio: StandIn, session: PatientSession, labels: Path, tmp_path: Path
+) -> None:
+    files, out = files_of(studio, session), tmp_path / "out"
+    studio.private["/api/projects/2/export"] = labels.read_bytes()
+    fetch_export(files, 2, out, OPTIONS)
+    empty = {"notes.json": NOTES, "classes.txt": b"car\nbus"}
+    studio.private["/api/projects/2/export"] = make_zip(labels, empty).read_bytes()
+    assert len(fetch_export(files, 2, out, OPTIONS).withdrawn) == 3
+    assert (images_in(out), labels_in(out)) == ([], [])
+    with pytest.raises(UserError, match="no label files"):
+        fetch_images(labels, files, out, OPTIONS)
+
+
+def test_project_that_took_the_others_number_changes_nothing(
+    studio: StandIn, session: PatientSession, labels: Path, tmp_path: Path
+) -> None:
+    files, out = files_of(studio, session), tmp_path / "out"
+    studio.private["/api/projects/2/export"] = labels.read_bytes()
+    studio.private["/api/projects/2/"] = b'{"created_at": "2024-01-01T00:00:00.000001Z"}'
+    fetch_export(files, 2, out, OPTIONS)
+    studio.private["/api/projects/2/"] = b'{"created_at": "2025-01-01T00:00:00.000001Z"}'
+    studio.asked.clear()
+    with pytest.raises(FetchRefused, match="filled from another project"):
+        fetch_export(files, 2, out, OPTIONS)
+    assert len(studio.asked) == 1, "no export is made for nothing"
+    assert len(labels_in(out)) == 3
+    (note,) = json.loads((out / "report.json").read_text())["notes"]
+    assert "move what is in it elsewhere" in note
+
+
+@pytest.mark.parametrize("unlabelled", [True, False])
+def test_export_without_most_of_the_labels_changes_nothing(
+    studio: StandIn, session: PatientSession, tmp_path: Path, unlabelled: bool
+) -> None:
+    entries = {"notes.json": NOTES}
+    for number in range(100, 112):
+        studio.add_task(number, f"/data/upload/2/{number:08x}-x.jpg")
+        studio.private[f"/data/upload/2/{number:08x}-x.jpg"] = draw()
+        entries[f"labels/{number:08x}-x.txt"] = BOX
+    files, out = files_of(studio, session), tmp_path / "out"
+    studio.private["/api/projects/2/export"] = make_zip(tmp_path / "e", entries).read_bytes()
+    fetch_export(files, 2, out, OPTIONS)
+    gone = set(range(100, 111))
+    if unlabelled:
+        entries |= {f"labels/{number:08x}-x.txt": b"" for number in gone}
+        for task in studio.tasks[2]:
+            task["total_annotations"] = int(task["id"] not in gone)
+    else:
+        entries = {
+            name: data
+            for name, data in entries.items()
+            if name[7:15] not in {f"{number:08x}" for number in gone}
+        }
+    entries |= {f"labels/{name}.txt": BOX for name in ("c8bee958-a", "a471f274__frame_0001")}
+    entries["notes.json"] = b'{"categories": []}'
+    studio.private["/api/projects/2/export"] = make_zip(tmp_path / "e", entries).read_bytes()
+    for _ in range(2):
+        with pytest.raises(FetchRefused, match="11 of 12 images would leave"):
+            fetch_export(files, 2, out, OPTIONS)
+    assert len(images_in(out)) == len(labels_in(out)) == 12
+    assert {path.read_bytes() for path in (out / "labels").iterdir()} == {BOX}
+    assert "0: car" in (out / "data.yaml").read_text()
+    (note,) = json.loads((out / "report.json").read_text())["notes"]
+    assert "11 of 12" in note and not (out / ".export.zip").exists()
 
 
 def test_image_whose_task_was_not_listed_stays_until_it_leaves_the_export(

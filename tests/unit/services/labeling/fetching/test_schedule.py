@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from pipeline.errors import UserError
@@ -16,6 +17,7 @@ from services.labeling.fetching.schedule import (
     Export,
     Rest,
     fetch_for_ever,
+    read_servers,
     try_to_fetch,
 )
 from services.labeling.fetching.settings import FetchSettings
@@ -82,7 +84,7 @@ def test_image_of_a_server_in_our_network_is_fetched_only_where_it_is_named(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"project": 9}, "has no /api/projects/9/export"),
+        ({"project": 9}, "has no /api/projects/9/"),
         ({"url": "http://127.0.0.1:9"}, "127.0.0.1"),
         ({"token_file": Path("/nowhere")}, "/nowhere cannot be read"),
         ({"into": Path("/proc/fetched")}, "cannot write"),
@@ -97,6 +99,19 @@ def test_failure_is_one_line_and_the_next_time_may_succeed(
     failed, succeeded = logs
     assert (failed["log_level"], succeeded["event"]) == ("warning", "fetched")
     assert reason in failed["reason"]
+
+
+def test_what_a_person_must_look_at_is_tried_at_the_usual_time(
+    studio: StandIn, export: Export
+) -> None:
+    """Each try is an export more that Label Studio keeps."""
+    studio.private["/api/projects/2/"] = b'{"created_at": "2024"}'
+    with capture_logs() as logs:
+        assert try_to_fetch(export, quick())
+        studio.private["/api/projects/2/"] = b'{"created_at": "2025"}'
+        assert try_to_fetch(export, quick())
+    assert [one["event"] for one in logs] == ["fetched", "not fetched"]
+    assert "move what is in it elsewhere" in logs[1]["reason"]
 
 
 def test_what_nobody_foresaw_ends_nothing(export: Export, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +175,17 @@ def test_settings_that_say_too_little_are_named(monkeypatch: pytest.MonkeyPatch)
         "https://labels.example.org",
         ("http://nas.lan:9000",),
     )
-    monkeypatch.setenv("FETCH_IMAGE_SERVERS", '["nas.lan"]')
-    with pytest.raises(UserError, match=r"FETCH_IMAGE_SERVERS: 'nas\.lan'"):
-        Export.wanted_by(FetchSettings())
+
+
+@pytest.mark.parametrize("address", ["http://me:sesame@nas.lan", "me:sesame@nas.lan", "sesame"])
+def test_server_that_is_none_is_told_by_its_place(address: str) -> None:
+    with pytest.raises(UserError, match="number 2 is no http") as caught:
+        read_servers(["http://nas.lan", address])
+    assert "sesame" not in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_servers_that_are_no_list_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FETCH_IMAGE_SERVERS", '"http://me:sesame@nas.lan"')
+    with pytest.raises(ValidationError) as caught:
+        FetchSettings()
+    assert "sesame" not in str(caught.value)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
@@ -520,3 +522,52 @@ def test_listing_that_is_cut_off_marks_nothing(trip: RoundTrip) -> None:
     studio.cut = False
     compare(trip)
     assert (trip.row(image).state, trip.reason) == (TaskState.SENT, "")
+
+
+def test_older_backup_put_back_over_there_loses_nothing_that_was_said(trip: RoundTrip) -> None:
+    """Label Studio gives the numbers again that it gave since: of tasks and of annotations."""
+    trip.studio = FakeStudio(clock=lambda: trip.now)
+    trip.restart()
+    for _ in range(20):
+        trip.detect()
+    trip.push()
+    backup = copy.deepcopy(trip.studio.tasks)
+    former = [trip.detect() for _ in range(3)]
+    trip.push()
+    numbers = [trip.task_of(image) for image in former]
+    said = [trip.studio.annotate(number, [box()]) for number in numbers]
+    compare(trip)
+    before, trip.studio = trip.studio, FakeStudio(clock=lambda: trip.now)
+    trip.studio.projects, trip.studio.tasks = before.projects, backup
+    trip.studio._task_numbers = count(len(backup) + 1)
+    trip.restart()
+    images = [trip.detect() for _ in range(2)]
+    trip.push()
+    assert [trip.task_of(image) for image in images] == numbers[:2]
+    assert [trip.studio.annotate(number, [box()]) for number in numbers[:2]] == said[:2]
+    for _ in range(2):
+        compare(trip)
+        [note] = trip.notes
+        assert note.startswith("3 of 25 labeling tasks are missing there, the numbers of 2 are of")
+        assert [trip.statuses(image) for image in former + images] == [["labelled"]] * 5
+        assert set(trip.workspace.catalog.annotations.images()) == {*former, *images}
+    with trip.context.connection.session() as connected:
+        assert connected is not None
+        comparing.compare_now(trip.context, connected, accept_deletions=True)
+    assert trip.notes == []
+    assert [trip.statuses(image) for image in former] == [["labelled", "deleted"]] * 3
+    assert [trip.statuses(image) for image in images] == [["labelled"]] * 2
+    assert {trip.row(image).state for image in former} == {TaskState.GONE}
+    assert {trip.row(image).state for image in images} == {TaskState.SENT}
+
+
+def test_task_whose_number_was_given_to_another_image_is_that_ones(trip: RoundTrip) -> None:
+    image = trip.detect()
+    trip.push()
+    number, other = trip.task_of(image), trip.detect()
+    trip.studio.tasks[number].data["image_id"] = other
+    compare(trip)
+    assert (trip.row(other).state, trip.row(other).task_id) == (TaskState.SENT, number)
+    assert (trip.row(image).state, trip.row(image).task_id) == (TaskState.GONE, None)
+    compare(trip)
+    assert trip.notes == []

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 
 import pytest
 
 from pipeline.catalog.labeling.tasks import TaskState
-from services.labeling.receiving.erasing import delete_erased
+from services.labeling.receiving.erasing import NOT_ERASED, delete_erased
 from services.labeling.sending.composing import DATA_KEYS, compose_task, is_ours
 from services.labeling.settings import ImageAccess
 from services.labeling.studio.deadlines import GRACE_S, find_left_s
@@ -162,6 +163,7 @@ def test_requests_of_deleting_are_bounded(trip: RoundTrip, monkeypatch: pytest.M
         left_s.append(find_left_s())
         return []
 
+    trip.set(images=ImageAccess.UPLOAD)
     image = trip.detect()
     trip.push()
     trip.delete(image)
@@ -171,3 +173,57 @@ def test_requests_of_deleting_are_bounded(trip: RoundTrip, monkeypatch: pytest.M
         delete_erased(trip.context, connected, time.monotonic() + 5)
     [left] = left_s
     assert GRACE_S < left < 5 + GRACE_S
+
+
+class Stuck(FakeStudio):
+    """Where the list of all copies takes longer than anybody waits."""
+
+    stuck = True
+
+    def delete_copies(self, project_id: int, names: Sequence[str]) -> Sequence[str]:
+        if self.stuck:
+            raise StudioUnavailable("did not answer in time")
+        return super().delete_copies(project_id, names)
+
+
+def test_erasing_that_fails_is_noted_and_stops_nothing_else(trip: RoundTrip) -> None:
+    trip.studio = studio = Stuck()
+    trip.set(images=ImageAccess.UPLOAD)
+    image, ended = trip.detect(), trip.detect()
+    trip.push()
+    trip.delete(image)
+    studio.delete_task(trip.task_of(ended))
+    trip.wait(601)
+    trip.follow()
+    assert trip.row(ended).state == TaskState.GONE, "the two sides were compared"
+    assert (trip.notes, trip.reason) == ([f"{NOT_ERASED}did not answer in time"], "")
+    trip.wait(601 * 4)
+    late = trip.detect()
+    trip.push()
+    assert len(trip.tasks_of(late)) == 1
+    studio.stuck = False
+    trip.follow()
+    assert (trip.notes, trip.tasks_of(image)) == ([], [])
+    assert [one for one in studio.uploads if image in one] == []
+
+
+def test_copies_are_listed_only_where_there_may_be_one(trip: RoundTrip) -> None:
+    image = trip.detect()
+    trip.push()
+    trip.delete(image)
+    trip.follow()
+    assert trip.tasks_of(image) == []
+    assert "delete_copies" not in trip.studio.requests
+
+
+def test_copy_of_a_task_that_was_found_again_is_deleted(trip: RoundTrip) -> None:
+    trip.set(images=ImageAccess.UPLOAD)
+    image = trip.detect()
+    trip.push()
+    trip.lose_catalog()
+    trip.wait(601)
+    trip.follow()
+    assert trip.row(image).state == TaskState.SENT
+    trip.delete(image)
+    trip.follow()
+    assert trip.studio.uploads == {}

@@ -286,6 +286,7 @@ def test_token_revoked_in_mid_push_blames_no_image(trip: RoundTrip) -> None:
     honest = FakeStudio()
     honest.projects = revoking.projects
     trip.studio = honest
+    trip.token_file.write_text("another-token")
     trip.wait(60)
     trip.push()
     assert [len(trip.tasks_of(image)) for image in images] == [1] * 5

@@ -5,9 +5,13 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from pipeline.catalog.labeling.tasks import TaskState
 from pipeline.errors import CatalogError
+from services.labeling.receiving import comparing
+from services.labeling.studio import connection
 from services.labeling.studio.failures import StudioRefused, StudioUnavailable
 from services.labeling.studio.protocol import NewStudioTask
+from services.labeling.tasks import SENDING
 from tests.fake_studio import FakeStudio
 from tests.round_trip import NOW, TOKEN, RoundTrip, box
 
@@ -125,14 +129,14 @@ def test_project_of_another_that_has_our_number_is_left_alone(trip: RoundTrip) -
 
 def test_sessions_of_a_failing_studio_pause_for_longer_and_longer(trip: RoundTrip) -> None:
     trip.studio.down = True
-    opened = []
+    asked = []
     for _ in range(200):
-        before = len(trip.tokens)
+        before = trip.studio.requests.get("find_projects", 0)
         trip.push()
-        if len(trip.tokens) > before:
-            opened.append((trip.now - NOW).total_seconds())
+        if trip.studio.requests.get("find_projects", 0) > before:
+            asked.append((trip.now - NOW).total_seconds())
         trip.wait(1)
-    assert opened == [0, 5, 15, *range(35, 200, 20)]
+    assert asked == [0, 5, 15, *range(35, 200, 20)]
 
 
 def test_what_fails_besides_label_studio_is_not_its_fault(trip: RoundTrip) -> None:
@@ -151,27 +155,34 @@ def test_session_ends_quietly_where_label_studio_fails(trip: RoundTrip) -> None:
         assert connected is None
 
 
-def test_studio_that_is_given_up_is_closed(trip: RoundTrip) -> None:
-    class Closing(FakeStudio):
-        closed = 0
-
-        def close(self) -> None:
-            self.closed += 1
-
-    trip.studio = studio = Closing()
-    trip.restart()
+def test_studio_is_closed_with_its_connection_or_where_there_is_another_token(
+    trip: RoundTrip,
+) -> None:
     trip.push()
-    assert studio.closed == 0
-    studio.down = True
+    trip.studio.down = True
     trip.follow()
-    assert studio.closed == 1
+    trip.studio.down = False
+    trip.wait(60)
+    trip.follow()
+    assert (trip.studio.closed, trip.tokens) == (0, [TOKEN])
+    trip.token_file.write_text("another-token")
+    trip.studio.refuses = "403: may not do that"
+    trip.follow()
+    trip.studio.refuses = None
+    trip.wait(60)
+    trip.follow()
+    assert (trip.studio.closed, trip.tokens) == (1, [TOKEN, "another-token"])
+    trip.context.connection.close()
+    assert trip.studio.closed == 2
 
 
 class Picky(FakeStudio):
-    """It can be asked anything but to take images, and calls nobody while `deaf`."""
+    """It can be asked anything but to take images, and calls nobody while `deaf`, or while it
+    `hurts`."""
 
     takes_images = True
     deaf = False
+    hurts = False
 
     def import_tasks(self, project_id: int, tasks: Sequence[NewStudioTask]) -> Sequence[int]:
         if not self.takes_images:
@@ -181,6 +192,8 @@ class Picky(FakeStudio):
     def ensure_webhook(self, project_id: int, url: str, headers: Mapping[str, str]) -> None:
         if self.deaf:
             raise StudioRefused("400: nobody is there")
+        if self.hurts:
+            raise StudioUnavailable("500: it hurts")
         super().ensure_webhook(project_id, url, headers)
 
 
@@ -274,7 +287,116 @@ def test_token_file_is_read_as_connect_reads_it(trip: RoundTrip) -> None:
     assert trip.tokens == [TOKEN]
 
 
-def test_studio_without_our_project_is_closed(trip: RoundTrip) -> None:
+def test_studio_without_our_project_is_closed_as_well(trip: RoundTrip) -> None:
     trip.studio.refuses = "401: who are you?"
     trip.push()
+    trip.context.connection.close()
     assert trip.studio.closed == 1
+
+
+def test_comparison_goes_on_while_sending_fails(
+    trip: RoundTrip, picky: Picky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparing, "AT_ONCE", 1)
+    images = [trip.detect() for _ in range(6)]
+    trip.push()
+    trip.set(run_s=0)
+    trip.follow()
+    picky.takes_images = False
+    picky.delete_task(trip.task_of(images[0]))
+    trip.wait(601)
+    for _ in range(30):
+        trip.follow()
+        with trip.context.connection.session(SENDING) as connected:
+            if connected is not None:
+                raise StudioUnavailable("no answer in 20 s")
+        trip.wait(25)
+    assert trip.row(images[0]).state == TaskState.GONE
+
+
+def test_what_the_project_has_is_not_set_up_again_after_every_failure(trip: RoundTrip) -> None:
+    trip.set(webhook_url="http://traboule.test/webhook")
+    trip.follow()
+    for _ in range(5):
+        trip.studio.down = True
+        trip.follow()
+        trip.studio.down = False
+        trip.wait(60)
+        trip.follow()
+    assert trip.studio.requests["ensure_webhook"] == 1
+
+
+def test_setting_up_that_is_cut_off_does_not_come_first_again(
+    trip: RoundTrip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*_: object) -> Sequence[str]:
+        raise StudioUnavailable("no time was left")
+
+    monkeypatch.setattr(connection, "equip", cut_off)
+    image = trip.detect()
+    trip.push()
+    trip.wait(5)
+    trip.push()
+    assert len(trip.tasks_of(image)) == 1
+
+
+def test_what_cannot_be_set_up_since_the_server_fails_stops_nothing_else(
+    trip: RoundTrip, picky: Picky
+) -> None:
+    picky.hurts = True
+    trip.set(webhook_url="http://traboule.test/webhook")
+    image = trip.detect()
+    trip.push()
+    assert len(trip.tasks_of(image)) == 1
+    assert trip.notes == ["its webhook could not be set up: 500: it hurts"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_was_mended_meanwhile_is_told_no_more(
+    trip: RoundTrip, picky: Picky, fails: bool
+) -> None:
+    picky.deaf = True
+    trip.set(webhook_url="http://traboule.test/webhook")
+    trip.follow()
+    project = trip.project.key
+    trip.workspace.catalog.labeling_projects.note(project, [*trip.notes, "somebody else's"])
+    picky.deaf = False
+    trip.wait(61)
+    if fails:
+        picky.down = True
+        trip.follow()
+        picky.down = False
+        trip.wait(61)
+    else:
+        trip.restart()
+    trip.push()
+    assert trip.notes == ["somebody else's"]
+
+
+def test_project_that_a_person_connects_meanwhile_is_taken(trip: RoundTrip) -> None:
+    trip.push()
+    old, projects = trip.project, trip.workspace.catalog.labeling_projects
+    trip.wait(5)
+    with trip.context.connection.session():
+        trip.wait(5)
+        new = trip.studio.create_project("Traboule", old.interface)
+        projects.contacted(new.key, trip.now)  # as labels connect does
+        trip.wait(5)
+    trip.push()
+    assert trip.context.connection.project == new.key
+    known = {row.project: row.contacted_at for row in projects.all()}
+    assert (known[old.key], known[new.key]) == (NOW, trip.now)
+
+
+def test_project_of_another_title_is_left_to_whoever_connected_it(trip: RoundTrip) -> None:
+    """As where a person connects it in a data folder where a run is at work."""
+    trip.push()
+    ours, projects = trip.project, trip.workspace.catalog.labeling_projects
+    trip.wait(5)
+    other = trip.studio.create_project("Trams", ours.interface)
+    projects.contacted(other.key, trip.now)
+    for _ in range(3):
+        trip.wait(5)
+        trip.push()
+    assert trip.context.connection.project == ours.key
+    assert trip.studio.requests["find_projects"] == 2

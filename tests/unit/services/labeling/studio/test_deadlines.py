@@ -11,7 +11,7 @@ from itertools import chain
 import httpx
 import pytest
 
-from services.labeling.studio.deadlines import bound, ending_by, find_left_s
+from services.labeling.studio.deadlines import TimeIsOver, bound, ending_by, find_left_s
 
 
 def test_earlier_end_stays() -> None:
@@ -78,3 +78,27 @@ def test_handshake_that_comes_to_nothing_is_left() -> None:
         pytest.raises(httpx.ConnectTimeout),
     ):
         connections.get(f"https://127.0.0.1:{silent.getsockname()[1]}")
+
+
+def ask_silent_server(answer_s: float, request_s: float) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        closing(bound(httpx.Client(timeout=answer_s, trust_env=False))) as connections,
+        ending_by(time.monotonic() + request_s),
+    ):
+        connections.get(f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+
+@pytest.mark.parametrize("run_s", [0.2, 0])
+def test_request_cut_off_by_an_earlier_end_is_not_blamed_on_the_server(run_s: float) -> None:
+    with (
+        ending_by(time.monotonic() + run_s),
+        pytest.raises(TimeIsOver, match="not all was asked in time"),
+    ):
+        ask_silent_server(answer_s=10, request_s=10)
+
+
+@pytest.mark.parametrize(("answer_s", "request_s"), [(0.2, 10), (10, 0.2)])
+def test_server_that_had_its_time_is_blamed(answer_s: float, request_s: float) -> None:
+    with ending_by(time.monotonic() + 5), pytest.raises(httpx.ReadTimeout):
+        ask_silent_server(answer_s, request_s)

@@ -10,7 +10,13 @@ from pipeline.annotations import CLASSES
 from pipeline.labels.interface import read_interface
 from services.labeling.settings import ImageAccess, LabelingSettings
 from services.labeling.studio.failures import ProjectMissing, StudioRefused, StudioUnavailable
-from services.labeling.studio.project import SECRET_HEADER, equip, find_project, make_project
+from services.labeling.studio.project import (
+    SECRET_HEADER,
+    equip,
+    find_project,
+    make_project,
+    tells_problem,
+)
 from tests.fake_studio import FakeStudio
 
 SETTINGS = LabelingSettings(url="http://studio.test:8080")
@@ -134,6 +140,36 @@ def test_what_cannot_be_set_up_is_told_and_the_rest_is(tmp_path: Path) -> None:
     )
     assert backend.startswith("its ML backend could not be set up: cannot read")
     assert made.id in studio.storages
+
+
+def test_what_makes_the_server_fail_is_told_as_well(tmp_path: Path) -> None:
+    """It asks the storage and the ML backend while we wait."""
+
+    class Waiting(FakeStudio):
+        def ensure_storage(self, *_: object) -> None:
+            raise StudioUnavailable("did not answer in time")
+
+        def ensure_backend(self, *_: object) -> None:
+            raise StudioUnavailable("500: Debugging info is not available")
+
+    studio = Waiting()
+    made = make_project(studio, SETTINGS)
+    assert equip(studio, full_settings(tmp_path), made) == [
+        "its storage could not be set up: did not answer in time",
+        "its ML backend could not be set up: 500: Debugging info is not available",
+    ]
+    assert made.id in studio.webhooks
+
+
+def test_problem_is_told_from_other_notes(tmp_path: Path) -> None:
+    studio = FakeStudio()
+    made = make_project(studio, SETTINGS)
+    settings = full_settings(tmp_path)
+    for name in ("s3", "webhook", "backend"):
+        (tmp_path / name).unlink()
+    problems = equip(studio, settings, made)
+    assert [tells_problem(note) for note in problems] == [True] * 3
+    assert not tells_problem("the project is called 'its webhook could not be set up' now")
 
 
 def test_studio_that_goes_away_meanwhile_is_no_problem_of_the_project(tmp_path: Path) -> None:
