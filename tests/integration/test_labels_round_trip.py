@@ -127,9 +127,9 @@ def tasks_of(people: People, project: int) -> dict[str, Any]:
 def test_correction_made_in_label_studio_is_in_the_set(
     person: Person, images: list[str], people: People, project: int, tmp_path: Path
 ) -> None:
-    assert person.labels("push", "--limit", "3").out.startswith("3 sent, 0 were there already")
-    assert person.labels("push", "--all").out.startswith("1 sent, 3 were there already")
-    assert person.labels("push", *images).out.startswith("0 sent, 4 were there already")
+    assert person.labels("push", "--limit", "3").out.startswith("3 sent, 0 were sent before")
+    assert person.labels("push", "--all").out.startswith("1 sent, 3 were sent before")
+    assert person.labels("push", *images).out.startswith("0 sent, 4 were sent before")
     tasks = tasks_of(people, project)
     assert sorted(tasks) == images
     [prediction] = tasks[images[0]]["predictions"]

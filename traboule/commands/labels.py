@@ -220,7 +220,7 @@ def _tell_made(made: Made, live: str | None) -> list[str]:
 
 
 def _tell_pushed(pushed: Pushed) -> list[str]:
-    lines = [f"{pushed.sent} sent, {pushed.already_there} were there already"]
+    lines = [f"{pushed.sent} sent, {pushed.already_there} were sent before"]
     if pushed.waiting:
         lines.append(f"{pushed.waiting} wait to be sent")
     lines += [f"{count} failed: {fit(show(why))}" for why, count in pushed.failed.items()]

@@ -101,9 +101,9 @@ def test_push_sends_what_is_asked_for_and_nothing_twice(
         "failed": {},
     }
     assert sent(studio) == images[2:]
-    assert run("labels", "push", images[0], images[0]).out.startswith("1 sent, 0 were there")
-    assert run("labels", "push").out.startswith("1 sent, 2 were there")
-    assert run("labels", "push", "--all").out.startswith("0 sent, 3 were there")
+    assert run("labels", "push", images[0], images[0]).out.startswith("1 sent, 0 were sent")
+    assert run("labels", "push").out.startswith("1 sent, 2 were sent")
+    assert run("labels", "push", "--all").out.startswith("0 sent, 3 were sent")
     assert sent(studio) == images
 
 
@@ -112,7 +112,7 @@ def test_push_without_options_keeps_to_the_policy(
 ) -> None:
     run("labels", "connect", "--policy", "nth", "--every", "3")
     assert run("labels", "push").out.startswith("1 sent")
-    assert run("labels", "push", "--all").out.startswith("2 sent, 1 were there")
+    assert run("labels", "push", "--all").out.startswith("2 sent, 1 were sent")
 
 
 def test_push_tells_what_failed_and_why(
@@ -123,7 +123,7 @@ def test_push_tells_what_failed_and_why(
     ran = run("labels", "push", "--all")
     assert ran.status == 1
     assert ran.out.splitlines() == [
-        "2 sent, 0 were there already",
+        "2 sent, 0 were sent before",
         "1 failed: it is gone from the store",
     ]
 
@@ -141,7 +141,7 @@ def test_push_sends_what_failed_once_more(
         assert ran.status == 1
         assert "when that goes: traboule labels push --failed" in ran.out
     assert run("labels", "push", images[1], "--failed").out.startswith("1 sent")
-    assert run("labels", "push", "--failed").out.startswith("1 sent, 0 were there")
+    assert run("labels", "push", "--failed").out.startswith("1 sent, 0 were sent")
     assert sent(studio) == images[1:]
     assert "failed" not in run("labels", "status").out
 
@@ -255,7 +255,7 @@ def test_push_goes_to_labeling_where_it_is_elsewhere(
 ) -> None:
     ran = run_composed("labels", "push", "--limit", "2")
     assert (ran.status, ran.err) == (0, "")
-    assert ran.out.endswith("0 sent, 0 were there already\n2 wait to be sent\n")
+    assert ran.out.endswith("0 sent, 0 were sent before\n2 wait to be sent\n")
     assert stages.sent == [PushImages(images=(images[2], images[1]))]
     assert "by itself" in run_composed("labels", "push").err
     assert "by itself" in run_composed("labels", "pull").err
