@@ -10,9 +10,12 @@ trip.revisions(image)                   # from the store's listing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import delete
@@ -24,13 +27,15 @@ from pipeline.messages import FollowChanges, ImageDetected, Message, PushImages,
 from pipeline.records import Tombstone
 from pipeline.storage import put_json
 from services.labeling import tasks
+from services.labeling.client import SdkStudio
 from services.labeling.context import LabelingContext
 from services.labeling.settings import LabelingSettings
 from services.labeling.studio.connection import Connection
 from services.labeling.studio.protocol import Studio, StudioProject
 from tests.factories import Wanted, make_image
 from tests.fake_studio import FakeStudio
-from traboule.workspace import Workspace
+from tests.label_studio import StudioServer
+from traboule.workspace import Workspace, open_workspace
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -257,3 +262,18 @@ def box(label: str = "car", x: float = 10.0) -> dict[str, Any]:
             "rectanglelabels": [label],
         },
     }
+
+
+@contextmanager
+def open_trip(folder: Path, server: StudioServer) -> Iterator[RoundTrip]:
+    """With a real Label Studio, and a project of its own there."""
+    with ExitStack() as stack:
+
+        def open_and_close(url: str, token: str) -> Studio:
+            return stack.enter_context(closing(SdkStudio(url, token)))
+
+        trip = RoundTrip(stack.enter_context(closing(open_workspace(folder))))
+        trip.token_file.write_text(server.token)
+        trip.opener = open_and_close
+        trip.set(url=server.url, project=f"Traboule {uuid.uuid4().hex[:8]}")
+        yield trip

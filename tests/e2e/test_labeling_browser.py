@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -12,16 +10,13 @@ import pytest
 from pipeline.annotations import CLASSES
 from pipeline.records import Detections
 from services.labeling.api import make_api, serving
-from services.labeling.client import SdkStudio
 from services.labeling.sets.exporting import ExportOptions, export
-from services.labeling.studio.protocol import Studio
 from services.labeling.webhook import Doorbell
 from tests.browser import Drawn, StudioPages, open_browser
 from tests.factories import Wanted
 from tests.label_studio import StudioServer
-from tests.round_trip import RoundTrip
+from tests.round_trip import RoundTrip, open_trip
 from tests.street import VERSION, Street, make_street
-from traboule.workspace import open_workspace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -34,19 +29,11 @@ PAINTED = 100  # of 255
 @pytest.fixture
 def trip(tmp_path: Path, studio_server: StudioServer) -> Iterator[RoundTrip]:
     """As embedded: images are shown by our own server."""
-    with ExitStack() as stack:
-
-        def open_and_close(url: str, token: str) -> Studio:
-            return stack.enter_context(closing(SdkStudio(url, token)))
-
-        trip = RoundTrip(stack.enter_context(closing(open_workspace(tmp_path))))
-        trip.token_file.write_text(studio_server.token)
-        trip.opener = open_and_close
-        trip.set(url=studio_server.url, project=f"Traboule {uuid.uuid4().hex[:8]}")
+    with open_trip(tmp_path, studio_server) as trip:
         api = make_api(trip.settings, trip.workspace.store, Doorbell(lambda _: None))
-        port = stack.enter_context(serving(api, "127.0.0.1", 0))
-        trip.set(images_url=f"http://127.0.0.1:{port}")
-        yield trip
+        with serving(api, "127.0.0.1", 0) as port:
+            trip.set(images_url=f"http://127.0.0.1:{port}")
+            yield trip
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import json
-import uuid
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,6 @@ import pytest
 import requests
 
 from pipeline.annotations import Annotation, AnnotationStatus
-from services.labeling.client import SdkStudio
 from services.labeling.sets.choosing import ChoosingPolicy, Reason, choose
 from services.labeling.sets.exporting import ExportOptions
 from services.labeling.sets.formats.converting import Import
@@ -30,7 +28,6 @@ from services.labeling.sets.formats.matching import StoredImages
 from services.labeling.sets.formats.reports import ExportReport
 from services.labeling.sets.formats.vocabulary import LabelFormat, Remark
 from services.labeling.sets.importing import ImportOptions, import_annotations
-from services.labeling.studio.protocol import Studio
 from tests.factories import SIZE
 from tests.label_studio import People, StudioServer
 from tests.nasty_project import CASES, FOREIGN, NastyProject
@@ -47,10 +44,9 @@ from tests.opened_sets import (
     read_voc,
     read_yolo,
 )
-from tests.round_trip import RoundTrip
+from tests.round_trip import RoundTrip, open_trip
 from traboule.labels.sets import Chosen, export_set
 from traboule.labels.telling import describe_all
-from traboule.workspace import open_workspace
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -114,15 +110,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(studio_server: StudioServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with ExitStack() as stack:
-
-        def open_and_close(url: str, token: str) -> Studio:
-            return stack.enter_context(closing(SdkStudio(url, token)))
-
-        folder = tmp_path_factory.mktemp("hostile")
-        trip = RoundTrip(stack.enter_context(closing(open_workspace(folder))))
-        trip.token_file.write_text(studio_server.token)
-        trip.opener = open_and_close
-        trip.set(url=studio_server.url, project=f"Nasty {uuid.uuid4().hex[:8]}")
+        trip = stack.enter_context(open_trip(tmp_path_factory.mktemp("hostile"), studio_server))
         tokens = (studio_server.annotator_token, studio_server.token)
         ann, bob = (
             stack.enter_context(closing(People(studio_server.url, token))) for token in tokens

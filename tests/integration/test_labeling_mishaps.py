@@ -4,9 +4,8 @@ ours that is never started again: nothing is lost, nothing is sent twice."""
 from __future__ import annotations
 
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,11 @@ from pipeline.catalog.labeling.tasks import TaskState
 from pipeline.labels.interface import write_interface
 from pipeline.storage import ObjectStore
 from services.labeling import client
-from services.labeling.client import SdkStudio
 from services.labeling.receiving.comparing import compare_now
-from services.labeling.studio.protocol import Studio
 from tests.label_studio import People, StudioServer, start_label_studio
-from tests.round_trip import RoundTrip, box
+from tests.round_trip import RoundTrip, box, open_trip
 from tests.stub_studio import Received, Reply, Stub, running_stub
 from traboule.labels.connecting import Asked, connect
-from traboule.workspace import open_workspace
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -113,20 +109,6 @@ def revive(server: StudioServer) -> None:
 def trip(tmp_path: Path, own_server: StudioServer) -> Iterator[RoundTrip]:
     revive(own_server)
     with open_trip(tmp_path, own_server) as trip:
-        yield trip
-
-
-@contextmanager
-def open_trip(folder: Path, server: StudioServer) -> Iterator[RoundTrip]:
-    with ExitStack() as stack:
-
-        def open_and_close(url: str, token: str) -> Studio:
-            return stack.enter_context(closing(SdkStudio(url, token)))
-
-        trip = RoundTrip(stack.enter_context(closing(open_workspace(folder))))
-        trip.token_file.write_text(server.token)
-        trip.opener = open_and_close
-        trip.set(url=server.url, project=f"Traboule {uuid.uuid4().hex[:8]}")
         yield trip
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,30 +13,19 @@ import requests
 from pipeline.catalog.labeling.tasks import TaskState
 from pipeline.messages import FollowChanges, Message
 from services.labeling.api import make_api, serving
-from services.labeling.client import SdkStudio
 from services.labeling.sending.pushing import CLAIM_S
 from services.labeling.settings import ImageAccess
 from services.labeling.studio.connection import Connected
-from services.labeling.studio.protocol import Studio
 from services.labeling.webhook import Doorbell
 from tests.label_studio import People, StudioServer
-from tests.round_trip import RoundTrip, box
-from traboule.workspace import open_workspace
+from tests.round_trip import RoundTrip, box, open_trip
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
 def trip(tmp_path: Path, studio_server: StudioServer) -> Iterator[RoundTrip]:
-    with ExitStack() as stack:
-
-        def open_and_close(url: str, token: str) -> Studio:
-            return stack.enter_context(closing(SdkStudio(url, token)))
-
-        trip = RoundTrip(stack.enter_context(closing(open_workspace(tmp_path))))
-        trip.token_file.write_text(studio_server.token)
-        trip.opener = open_and_close
-        trip.set(url=studio_server.url, project=f"Traboule {uuid.uuid4().hex[:8]}")
+    with open_trip(tmp_path, studio_server) as trip:
         yield trip
 
 
