@@ -54,3 +54,14 @@ def test_contact_ends_the_failure_and_a_note_replaces_the_last(catalog: Catalog)
     row = projects.get(HERE)
     assert row is not None
     assert (row.reason, row.notes, row.contacted_at) == ("", [], NOW)
+
+
+def test_notes_of_one_kind_are_replaced_and_the_others_stay(catalog: Catalog) -> None:
+    projects = catalog.labeling_projects
+    projects.note(HERE, ["a: old", "b"])
+    projects.renote(HERE, ["a: new"], lambda note: note.startswith("a: "))
+    row = projects.get(HERE)
+    assert row is not None
+    assert row.notes == ["a: new", "b"]
+    projects.renote(THERE, [], lambda note: True)
+    assert projects.get(THERE) is None, "nothing was to be said of it"

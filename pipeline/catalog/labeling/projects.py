@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -50,6 +50,14 @@ class LabelingProjects:
     def note(self, project: str, notes: Sequence[str]) -> None:
         """What a person should know of it, instead of what was noted before."""
         self._set(project, notes=list(notes))
+
+    def renote(self, project: str, notes: Sequence[str], instead_of: Callable[[str], bool]) -> None:
+        """These come first, instead of those that `instead_of` is true of; the others stay."""
+        row = self.get(project)
+        before = row.notes if row else []
+        now = [*notes, *(note for note in before if not instead_of(note))]
+        if now != before:
+            self.note(project, now)
 
     def _set(self, project: str, **values: Any) -> None:
         with self._transactions.writing() as session:

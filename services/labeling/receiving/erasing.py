@@ -39,11 +39,9 @@ def erase_there(context: LabelingContext, connected: Connected, ends_at: float) 
     except StudioError as error:
         log.warning("labeling tasks of erased images not deleted", reason=str(error))
         failure.append(f"{NOT_ERASED}{error}")
-    row = context.catalog.labeling_projects.get(connected.key)
-    before = row.notes if row else []
-    notes = [*failure, *(note for note in before if not note.startswith(NOT_ERASED))]
-    if notes != before:
-        context.catalog.labeling_projects.note(connected.key, notes)
+    context.catalog.labeling_projects.renote(
+        connected.key, failure, lambda note: note.startswith(NOT_ERASED)
+    )
 
 
 def delete_erased(context: LabelingContext, connected: Connected, ends_at: float) -> int:

@@ -153,11 +153,7 @@ class Connection:
         if not problems:
             self._equip_at = self._clock() + timedelta(seconds=every_s)
         connected.problems[:] = problems
-        row = self._projects.get(connected.key)
-        before = row.notes if row else []
-        notes = [*problems, *(note for note in before if not tells_problem(note))]
-        if notes != before:
-            self._projects.note(connected.key, notes)
+        self._projects.renote(connected.key, problems, tells_problem)
 
     def _read_token(self) -> str:
         if self._settings.token_file is None:
