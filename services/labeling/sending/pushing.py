@@ -65,7 +65,7 @@ class Pusher:
         self._claims = context.catalog.labeling_claims
         self._uploads = context.settings.images is ImageAccess.UPLOAD
         self._shown_model = ShownModel(context, connected)
-        self._is_known = False
+        self._is_known = self._is_there = False
         self._at_once = UPLOADS_AT_ONCE if self._uploads else MAX_TASKS_PER_REQUEST
 
     def send_waiting(self, at_most: int = MAX_TASKS_PER_REQUEST) -> int | None:
@@ -89,6 +89,7 @@ class Pusher:
         images = [row.image_id for row in abandoned]
         if not images:
             return None
+        self._check_project()
         rows = self._claims.take_over(self._connected.key, images, claim)
         mine = [row.image_id for row in rows]
         found = self._connected.studio.find_tasks(self._connected.project.id, mine)
@@ -99,9 +100,14 @@ class Pusher:
 
     def _knows_what_is_there(self) -> bool:
         if not self._is_known:
-            check_project(self._connected.studio, self._connected.project)
             self._is_known = compare_before_sending(self._context, self._connected, self._ends_at)
         return self._is_known
+
+    def _check_project(self) -> None:
+        """That it is still ours: once, and where there is something to send."""
+        if not self._is_there:
+            check_project(self._connected.studio, self._connected.project)
+            self._is_there = True
 
     def _begin_claim(self) -> Claim:
         now = self._context.clock()
@@ -110,6 +116,7 @@ class Pusher:
     def _send(self, claim: Claim, images: Sequence[str]) -> int:
         """What of it is neither sent nor given up is free again, unless nobody knows."""
         try:
+            self._check_project()
             batch = self._compose(claim, images)
             self._shown_model.begin(task for _, task in batch)
         except TransientError:
@@ -153,14 +160,14 @@ class Pusher:
         return self._mark_sent(claim, dict(zip(images, numbers, strict=True)))
 
     def _import_parts(self, claim: Claim, batch: Batch, refusal: StudioRefused) -> int:
-        self._check_project()
+        self._check_interface()
         if len(batch) == 1:
             self._fail(claim, batch[0][0], f"Label Studio does not take it: {refusal}; {TRY_AGAIN}")
             return 0
         half = len(batch) // 2
         return self._import(claim, batch[:half]) + self._import(claim, batch[half:])
 
-    def _check_project(self) -> None:
+    def _check_interface(self) -> None:
         """Raises where it is we or the labeling interface, and no task, that are to blame."""
         studio, project = self._connected.studio, self._connected.project
         if lacking := find_lacking(studio.get_project(project.id).interface):

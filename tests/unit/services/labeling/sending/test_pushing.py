@@ -488,3 +488,14 @@ def test_requests_end_soon_after_the_time_is_over(
     [left] = left_s
     assert GRACE_S < left < 5 + GRACE_S
     assert find_left_s() == math.inf
+
+
+def test_project_is_asked_for_where_there_is_something_to_send(trip: RoundTrip) -> None:
+    trip.push()
+    before = trip.studio.requests["get_project"]
+    trip.push()
+    assert trip.studio.requests["get_project"] == before
+    image = trip.detect()
+    trip.push()
+    assert trip.studio.requests["get_project"] > before
+    assert len(trip.tasks_of(image)) == 1
