@@ -30,6 +30,10 @@ class Server:
     connections: list[socket.socket] = field(default_factory=list)
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
 
+    def __post_init__(self) -> None:
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
+
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.listener.getsockname()[1]}"
@@ -38,16 +42,16 @@ class Server:
     def url(self) -> str:
         return f"http://{self.address}/camera.jpg"
 
-    def accept(self) -> None:
+    def _accept(self) -> None:
         while True:
             try:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
             self.connections.append(connection)
-            threading.Thread(target=self.serve, args=[connection], daemon=True).start()
+            threading.Thread(target=self._serve, args=[connection], daemon=True).start()
 
-    def serve(self, connection: socket.socket) -> None:
+    def _serve(self, connection: socket.socket) -> None:
         try:
             while request := read_request(connection):
                 self.requests.append(request)
@@ -57,6 +61,7 @@ class Server:
 
     def close(self) -> None:
         self.listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()  # after it no connection comes that nobody would close
         self.listener.close()
         for connection in self.connections:
             connection.close()
@@ -85,7 +90,6 @@ def start_servers() -> Iterator[Serve]:
             (lambda connection: connection.sendall(answer)) if isinstance(answer, bytes) else answer
         )
         servers.append(server)
-        threading.Thread(target=server.accept, daemon=True).start()
         return server
 
     yield start

@@ -81,7 +81,12 @@ def test_slots_come_back(arena: Arena, catalog: Catalog, catalog_url: str) -> No
 
 
 def take_due(catalog: Catalog, rival: int) -> list[str]:
-    return [image for _ in range(IMAGES // 3) for image in catalog.work.take_due(NOW, 3)]
+    """A quarter at most: else one of them may have taken all before another was given the CPU."""
+    taken: list[str] = []
+    for _ in range(IMAGES):
+        if len(taken) < IMAGES // 4:
+            taken += catalog.work.take_due(NOW, 3)
+    return taken
 
 
 def test_sweeps_announce_each_image_once(arena: Arena, catalog: Catalog, catalog_url: str) -> None:
@@ -89,7 +94,7 @@ def test_sweeps_announce_each_image_once(arena: Arena, catalog: Catalog, catalog
     assert all(store(catalog, image) for image in stored)
     taken = arena.compete(catalog_url, take_due)
     assert sorted(chain(*taken)) == stored
-    assert len([some for some in taken if some]) > 1, "there was no rivalry"
+    assert len([some for some in taken if some]) > 3, "there was no rivalry"
 
 
 def claim_images(catalog: Catalog, rival: int) -> list[str]:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gzip
 import socket
-import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -30,11 +29,8 @@ SECRET = {"Authorization": "Token sesame"}
 @pytest.fixture
 def server() -> Iterator[Server]:
     made = Server(lambda connection: connection.sendall(reply(b"hello", "X-Kind: a")))
-    thread = threading.Thread(target=made.accept, daemon=True)
-    thread.start()
     yield made
     made.close()
-    thread.join()
 
 
 @pytest.fixture
