@@ -77,7 +77,8 @@ class Watchdog:
                 _end(child)
                 return STOOD_STILL
             self._tell_health()
-            select.select([woken], [], [], self._limits.look_every_s)
+            if select.select([woken], [], [], self._limits.look_every_s)[0]:
+                os.read(woken, 4096)  # else every later look would come at once
         _end(child)  # what it may have left: its beat
         return status
 

@@ -73,15 +73,15 @@ def test_workers_need_no_more_than_their_rules(guarded: Server, tmp_path: Path) 
         redis.script_flush()
         redis.acl_log_reset()
         url = url_of(guarded, "capture")
-        hung = WorkerOptions(url, name="a", visibility_timeout_s=3, limits={"task_s": 2.0})
+        hung = WorkerOptions(url, name="a", limits={"task_s": 10.0})
         with running(hung, tmp_path) as worker:
             send(guarded, "scheduler", PollDue(camera="send-x", token="t"))
-            send(guarded, "scheduler", PollDue(camera="sleep-60", token="t"))
-            worker.wait_for("task begins", camera="sleep-60")
-            worker.watchdog.wait(20)
+            send(guarded, "scheduler", PollDue(camera="until-never", token="t"))
+            worker.wait_for("task begins", camera="until-never")
+            worker.watchdog.wait(60)
         assert redis.llen("detection") == 1
         with running(WorkerOptions(url, name="b", visibility_timeout_s=3), tmp_path) as worker:
-            worker.wait_for("task begins", camera="sleep-60", redelivered=True)
+            worker.wait_for("task begins", camera="until-never", redelivered=True)
         options = WorkerOptions(url_of(guarded, "scheduler"), "scheduler", name="c", beat=True)
         with running(options, tmp_path) as worker:
             worker.wait_until_ready()
@@ -140,13 +140,13 @@ def test_broker_is_checked_with_the_services_own_password(guarded: Server) -> No
 
 
 def test_worker_whose_password_is_no_longer_good_ends(guarded: Server, tmp_path: Path) -> None:
-    options = WorkerOptions(url_of(guarded, "capture"), name="d", limits={"stale_s": 3.0})
+    options = WorkerOptions(url_of(guarded, "capture"), name="d", limits={"stale_s": 10.0})
     with running(options, tmp_path) as worker, connected(guarded.url) as redis:
         worker.wait_until_ready()
         redis.execute_command("ACL", "SETUSER", "capture", "resetpass", ">another")
         try:
             redis.execute_command("CLIENT", "KILL", "USER", "capture")
-            assert worker.watchdog.wait(30) == STOOD_STILL
+            assert worker.watchdog.wait(60) == STOOD_STILL
         finally:
             redis.execute_command("ACL", "SETUSER", "capture", ">capture-pw")
         worker.wait_for("the broker takes no heartbeat")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -14,8 +14,28 @@ from pipeline.readiness import wait_for_servers
 from pipeline.settings import PipelineSettings
 from tests.buckets import open_client
 from tests.servers import Server, fresh_database, migrate_catalog, start_redis
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
+
+
+@contextmanager
+def waiting(settings: PipelineSettings, tries: list[int]) -> Iterator[threading.Thread]:
+    """Left to itself it waits for ever: it gives up when the block ends."""
+    is_over = threading.Event()
+
+    def count() -> None:
+        tries.append(1)
+        if is_over.is_set():
+            raise SystemExit
+
+    thread = threading.Thread(target=wait_for_servers, args=(lambda: settings, count), daemon=True)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        is_over.set()
+        thread.join(60)
 
 
 def test_service_waits_for_catalog_store_and_broker_in_turn(
@@ -31,31 +51,29 @@ def test_service_waits_for_catalog_store_and_broker_in_turn(
             store_password_file=None,
             catalog_password_file=None,
         )
-        with capture_logs() as lines:
-            tries: list[int] = []
-            ready = threading.Thread(
-                target=wait_for_servers, args=(lambda: settings, lambda: tries.append(1))
-            )
-            ready.start()
-            assert "init has not migrated it" in wait_for_reason(lines, "catalog")
+        tries: list[int] = []
+        with capture_logs() as lines, waiting(settings, tries) as ready:
+            wait_for_reason(lines, "catalog", "init has not migrated it")
             migrate_catalog(catalog_url)
-            assert "bucket is missing" in wait_for_reason(lines, "store")
+            wait_for_reason(lines, "store", "bucket is missing")
             open_client(minio_server.url).make_bucket("readiness-sources")
-            wait_for_reason(lines, "broker")
+            wait_for_reason(lines, "broker", "")
             assert ready.is_alive()
             redis.start()
-            ready.join(15)
+            ready.join(60)
             assert not ready.is_alive()
         assert len(tries) >= 6
     answered = [line["server"] for line in lines if line["event"] == "the server answers"]
     assert answered == ["catalog", "store", "broker"]
 
 
-def wait_for_reason(lines: Sequence[Mapping[str, Any]], server: str) -> str:
-    ends_at = time.monotonic() + 20
-    while time.monotonic() < ends_at:
-        for line in list(lines):
-            if line["event"] == "waiting for a server" and line["server"] == server:
-                return str(line["reason"])
-        time.sleep(0.05)
-    pytest.fail(f"not waited for {server}: {lines}")
+def wait_for_reason(lines: Sequence[Mapping[str, Any]], server: str, reason: str) -> None:
+    def is_told() -> bool:
+        return any(
+            line["event"] == "waiting for a server"
+            and line["server"] == server
+            and reason in line["reason"]
+            for line in list(lines)
+        )
+
+    wait_until(is_told, 60, f"waiting for {server}, {reason}")

@@ -1,7 +1,7 @@
 """A worker under watch in processes of its own, told what to do by the camera a poll names.
 
-`sleep-3-a` sleeps for three seconds, the first `fail-a` fails after one. Run as a script it is
-that worker.
+`until-a` waits until the test opens its gate, the first `fail-a` as well, and fails then; `last-a`
+waits until the worker has been told to stop. Run as a script it is that worker.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 from pipeline.vitals import Vitals
 from pipeline.watchdog import Limits, watch
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,13 +41,9 @@ class WorkerProcess:
     """`watchdog` is its first process, `worker` that one's child."""
 
     watchdog: subprocess.Popen[str]
+    worker: int
     log: Path
     health: Path
-
-    @property
-    def worker(self) -> int:
-        [child] = children_of(self.watchdog.pid)
-        return child
 
     def lines(self, event: str = "", **fields: Any) -> list[dict[str, Any]]:
         """What it logged of an event, with these values."""
@@ -59,7 +55,7 @@ class WorkerProcess:
             and all(line.get(name) == value for name, value in fields.items())
         ]
 
-    def wait_for(self, event: str, count: int = 1, within_s: float = 20, **fields: Any) -> None:
+    def wait_for(self, event: str, count: int = 1, within_s: float = 60, **fields: Any) -> None:
         wait_until(
             lambda: len(self.lines(event, **fields)) >= count,
             within_s,
@@ -67,76 +63,86 @@ class WorkerProcess:
         )
 
     def wait_until_ready(self) -> None:
-        wait_until(self.health.exists, 30, f"ready: {self.log.read_text()}")
+        wait_until(self.health.exists, 60, f"ready: {self.log.read_text()}")
+
+    def open_gate(self, camera: str) -> None:
+        (self.log.parent / camera).touch()
 
     def stop(self) -> int:
         self.watchdog.send_signal(signal.SIGTERM)
-        return self.watchdog.wait(20)
+        return self.watchdog.wait(60)
 
 
 @contextmanager
 def running(options: WorkerOptions, folder: Path) -> Iterator[WorkerProcess]:
-    """Runs until the block ends, whatever happened in there."""
+    """Runs until the block ends, whatever happened in there. Nobody of it is left then: one that
+    is still dying could take the next test's message from a shared broker."""
     log, health = folder / f"{options.name}.log", folder / f"{options.name}.health"
     with log.open("a") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", __name__, json.dumps(asdict(options))],
+            [sys.executable, "-m", __name__, json.dumps(asdict(options)), str(folder)],
             cwd=ROOT,
             stderr=errors,
             text=True,
             env={**os.environ, "PIPELINE_HEALTH_FILE": str(health)},
         )
-    started = WorkerProcess(process, log, health)
+    workers: list[int] = []
     try:
-        wait_until(lambda: children_of(process.pid), 10, "a child")
-        yield started
+        workers += wait_until(lambda: children_of(process.pid), 60, "a child")
+        yield WorkerProcess(process, workers[0], log, health)
     finally:
         process.send_signal(signal.SIGCONT)
         process.kill()  # and with it all the others
-        process.wait(10)
-
-
-def wait_until(condition: Callable[[], object], within_s: float, what: str) -> None:
-    ends_at = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < ends_at, f"not within {within_s} s: {what}"
-        time.sleep(0.05)
+        process.wait(60)
+        wait_until(lambda: not any(map(group_of, workers)), 60, "all ended")
 
 
 def children_of(pid: int) -> list[int]:
-    """Those that have not ended."""
-    told = subprocess.run(
-        ["ps", "-o", "pid=,stat=", "--ppid", str(pid)], capture_output=True, text=True, check=False
-    )
-    children = (line.split() for line in told.stdout.splitlines())
-    return [int(pid) for pid, state in children if not state.startswith("Z")]
+    return _alive("ppid", pid)
+
+
+def group_of(pid: int) -> list[int]:
+    """A worker's process group is its own, and its beat is in there."""
+    return _alive("pgid", pid)
 
 
 def is_alive(pid: int) -> bool:
-    told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
-    return told.stdout.strip()[:1] not in {"", "Z"}
+    return bool(_alive("pid", pid))
+
+
+def _alive(column: str, number: int) -> list[int]:
+    """The processes with this number in a column of `ps` that have not ended."""
+    told = subprocess.run(
+        ["ps", "-e", "-o", f"pid=,stat=,{column}="], capture_output=True, text=True, check=True
+    )
+    rows = (line.split() for line in told.stdout.splitlines())
+    return [int(pid) for pid, state, has in rows if int(has) == number and state[0] != "Z"]
 
 
 def work(vitals: Vitals) -> None:
+    from celery.worker import state
+
     from pipeline.broker import Handlers, Publish, make_app, run_worker
     from pipeline.errors import TransientError
     from pipeline.logs import start_logs
     from pipeline.messages import ImageStored, PollDue, Tick
 
     options = WorkerOptions(**json.loads(sys.argv[1]))
+    folder = Path(sys.argv[2])
     handlers: Handlers[Publish] = Handlers()
     failed: list[str] = []
 
     @handlers.on(PollDue)
     def poll(publish: Publish, message: PollDue) -> None:
         kind, _, rest = message.camera.partition("-")
-        if kind == "sleep":
-            time.sleep(float(rest.partition("-")[0]))
         if kind == "send":
             publish(ImageStored(image=rest))
+        if kind == "last":
+            wait_until(lambda: state.should_stop is not None, 300, "told to stop")
+        if kind in {"until", "fail"}:
+            wait_until((folder / message.camera).exists, 300, "an open gate")
         if kind == "fail" and not failed:
             failed.append(rest)
-            time.sleep(1)
             raise TransientError("a server is away")
 
     @handlers.on(Tick)
