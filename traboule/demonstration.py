@@ -14,6 +14,7 @@ from pipeline.cadence import utc_now
 from pipeline.catalog.images import ImageFilter
 from pipeline.errors import UserError
 from pipeline.logs import start_logs
+from pipeline.stopping import stop_asked
 from services.detection.settings import DetectionSettings
 from services.labeling.settings import LabelingSettings
 from services.simulation.city import City
@@ -30,7 +31,7 @@ from traboule.printing import make_console
 from traboule.progress import Meter
 from traboule.sheet import make_sheet, write_sheet
 from traboule.summary import Summary, print_line, print_summary
-from traboule.watch import Watch, stop_asked
+from traboule.watch import Watch
 from traboule.workspace import SHEET_NAME, Workspace, find_settings, locked, open_workspace
 
 

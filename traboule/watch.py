@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import signal
+import math
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from pipeline.errors import TransientError
 from pipeline.logs import get_logger
@@ -29,28 +27,27 @@ class Watch:
 
     def until_time_is_up(self, stop: threading.Event, for_s: float | None) -> None:
         began = time.monotonic()
-        while not stop.wait(self._pause_s):
+        ends_at = began + (math.inf if for_s is None else for_s)
+        while self._pause(stop, ends_at):
             past_s = time.monotonic() - began
             if for_s is None:
                 self.look(Phase(f"{_clock(past_s)}, until Ctrl-C"))
             elif past_s < for_s:
                 self.look(Phase(f"{_clock(for_s - past_s)} left", past_s / for_s))
-                self._pause_s = min(self._pause_s, max(0.0, began + for_s - time.monotonic()))
-            else:
-                return
 
     def until_idle(self, stop: threading.Event) -> None:
         """Until no poll is under way and no image waits for detection; ten seconds at most."""
         ends_at = time.monotonic() + DRAIN_FOR_S
-        while time.monotonic() < ends_at:
+        while True:
             progress = self.look(Phase("finishing what is under way …"))
-            if (progress is not None and not progress.under_way) or stop.wait(self._pause_s):
+            is_idle = progress is not None and not progress.under_way
+            if is_idle or not self._pause(stop, ends_at):
                 return
 
     def until_detected(self, stop: threading.Event, number: int, timeout_s: float) -> None:
         """Until there are so many detected images, whenever they were detected."""
         ends_at = time.monotonic() + timeout_s
-        while time.monotonic() < ends_at:
+        while True:
             progress = self._read()
             if progress is not None:
                 detected = progress.states.get(ImageState.DETECTED, 0)
@@ -58,7 +55,7 @@ class Watch:
                     return
                 words = f"{detected} of {number} images detected"
                 self.display.show(progress, Phase(words, detected / number))
-            if stop.wait(self._pause_s):
+            if not self._pause(stop, ends_at):
                 return
 
     def look(self, phase: Phase) -> Progress | None:
@@ -66,6 +63,11 @@ class Watch:
         if progress is not None:
             self.display.show(progress, phase)
         return progress
+
+    def _pause(self, stop: threading.Event, ends_at: float) -> bool:
+        """Whether there is a reason to look again: time was left, and nobody said stop."""
+        left_s = ends_at - time.monotonic()
+        return left_s > 0 and not stop.wait(min(self._pause_s, left_s))
 
     def _read(self) -> Progress | None:
         """The longer the catalog takes, the more seldom it is asked."""
@@ -77,21 +79,6 @@ class Watch:
             return None
         self._pause_s = max(LOOK_EVERY_S, 10 * (time.monotonic() - began))
         return progress
-
-
-@contextmanager
-def stop_asked() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and a request to terminate set."""
-    stop = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: stop.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _clock(seconds: float) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 
+from pipeline.stopping import stop_asked
 from services.simulation.city import City
 from services.simulation.server import serve
 from services.simulation.settings import SimulationSettings
@@ -19,10 +18,7 @@ def main() -> None:
         refresh_s=settings.refresh_s,
         folders=settings.folders,
     )
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    with serve(city, settings.host, settings.port) as server:
+    with stop_asked() as stop, serve(city, settings.host, settings.port) as server:
         sys.stdout.write(f"{len(city.camera_ids)} cameras at {server.url}/cameras.json\n")
         sys.stdout.flush()
         stop.wait()

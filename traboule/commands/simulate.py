@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.errors import UserError
+from pipeline.stopping import stop_asked
 from traboule.durations import format_seconds
 from traboule.new_camera import MIN_EVERY_S
 from traboule.options import parse_seconds
@@ -45,10 +44,10 @@ def simulate(
         raise UserError(
             "the simulated city is a service here: docker compose --profile simulation up"
         )
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    with _serve(cameras, parse_seconds(refresh, "--refresh"), tuple(folder or ()), port) as server:
+    with (
+        stop_asked() as stop,
+        _serve(cameras, parse_seconds(refresh, "--refresh"), tuple(folder or ()), port) as server,
+    ):
         introduce(server, refresh)
         stop.wait()
     typer.echo("the city is closed")

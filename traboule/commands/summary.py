@@ -51,9 +51,10 @@ def summarise(
 
 def _wait(workspace: Workspace, meter: Meter, number: int, timeout_s: float) -> bool:
     """Whether somebody pressed Ctrl-C."""
+    from pipeline.stopping import stop_asked
     from traboule.live import make_display
     from traboule.printing import make_console
-    from traboule.watch import Watch, stop_asked
+    from traboule.watch import Watch
 
     where = str(workspace.data or hide_secrets(workspace.settings.store_url))
     watch = Watch(meter, make_display(make_console(), where))

@@ -22,6 +22,7 @@ from traboule.labels.connection import place_of
 
 LOCK = "images.lock"
 TRIED_EVERY_S = 2.0
+BEGUN_WITHIN_S = 10.0
 STOP_WITHIN_S = 10.0
 
 log = get_logger(__name__)
@@ -43,7 +44,7 @@ class ImageService:
 
     def __enter__(self) -> ImageService:
         self._thread.start()
-        self._tried.wait(TRIED_EVERY_S)
+        self._tried.wait(BEGUN_WITHIN_S)
         return self
 
     def __exit__(

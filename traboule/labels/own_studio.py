@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import platformdirs
 
 from pipeline.errors import UserError
+from pipeline.stopping import stop_asked
 from services.labeling.settings import ImageAccess
 from traboule.labels.connecting import FIRST_IMAGES_PORT, make_secrets
 from traboule.labels.connection import (
@@ -29,7 +30,6 @@ from traboule.labels.installation import find_program as find_installed
 from traboule.labels.prediction_service import FIRST_BACKEND_PORT, predicting
 from traboule.labels.reaching import make_context
 from traboule.labels.rounds import Rounds
-from traboule.watch import stop_asked
 from traboule.workspace import Workspace
 
 FIRST_PORT = 8080

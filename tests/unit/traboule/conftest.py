@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,6 +43,7 @@ class Ran:
 
 
 Run = Callable[..., Ran]
+FIRST_PORT = 10_000 + os.getpid() % 80 * 100  # two test runs on one host rarely meet there
 
 
 @dataclass
@@ -68,6 +70,19 @@ class Stages:
                 here.restore_drop(message.image)
             case PushImages():
                 here.push_images(message.images)
+
+
+@dataclass
+class Clock:
+    """Stands for `time`: it goes on only where somebody sleeps, and nobody is kept waiting."""
+
+    now_s: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
 
 
 @pytest.fixture
@@ -105,7 +120,8 @@ def composed(workspace: Workspace) -> Workspace:
 def stages(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Stages:
     made = Stages(workspace)
     monkeypatch.setattr(sending, "open_sender", lambda url: made.publish)
-    monkeypatch.setattr(sending, "WAIT_S", 0.3)
+    monkeypatch.setattr(sending, "time", Clock())
+    monkeypatch.setattr(sending, "WAIT_S", 1.0)
     return made
 
 

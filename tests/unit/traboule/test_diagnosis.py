@@ -6,9 +6,8 @@ import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -16,6 +15,7 @@ from pipeline import keys
 from pipeline.settings import PipelineSettings
 from services.maintenance.audit import Mismatch
 from tests.factories import MORNING, Wanted, make_image
+from tests.quiet_server import QuietServer
 from traboule import data_checks, diagnosis, machine_checks
 from traboule.advice import COMPOSED, EMBEDDED, Advice
 from traboule.check import Check, Contact, Patient
@@ -122,12 +122,8 @@ class Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def host() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), Answers) as server:
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+    with QuietServer(Answers) as server:
+        yield f"{server.url}/"
 
 
 def test_host_is_asked_for_its_time(host: str) -> None:

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from tests.unit.traboule.conftest import Clock
+from traboule import live
 from traboule.health import Health, Lag
 from traboule.live import LiveTable, Phase, PlainLines, describe, draw_table, make_display
 from traboule.progress import CameraProgress, Progress
@@ -123,12 +125,16 @@ def test_names_from_outside_cannot_steer_the_terminal() -> None:
     assert "[red]c" in text_of(console)
 
 
-def test_plain_lines_come_every_so_often() -> None:
+def test_plain_lines_come_every_so_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(live, "time", clock)
     console = Console(file=io.StringIO(), width=10_000)
     with PlainLines(console) as display:
-        for second in range(5):
+        for second in range(15):
             display.show(PROGRESS, Phase(f"{second} s"))
-    assert text_of(console).splitlines() == [f"0 s: {describe(PROGRESS)}"]
+            clock.sleep(1)
+    lines = text_of(console).splitlines()
+    assert lines == [f"{second} s: {describe(PROGRESS)}" for second in (0, 10)]
 
 
 def test_description_names_every_count() -> None:

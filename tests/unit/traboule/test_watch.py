@@ -1,21 +1,21 @@
 from __future__ import annotations
 
-import os
-import signal
 import threading
-import time
+from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 
 from pipeline.cadence import utc_now
-from pipeline.catalog.images import ImageFilter
+from pipeline.catalog import Catalog
 from pipeline.errors import CatalogError
 from tests.factories import Wanted, make_camera, make_image
+from tests.unit.traboule.conftest import Clock
 from traboule import watch as watching
 from traboule.live import Phase, PlainLines
 from traboule.printing import make_console
 from traboule.progress import Meter, Progress
-from traboule.watch import Watch, stop_asked
+from traboule.watch import Watch
 from traboule.workspace import Workspace
 
 
@@ -37,94 +37,131 @@ class DeafMeter(Meter):
         raise CatalogError("disk is full")
 
 
+class SlowMeter(Meter):
+    READS_FOR_S = 3.0
+
+    def __init__(self, catalog: Catalog, utc: Callable[[], datetime], clock: Clock) -> None:
+        super().__init__(catalog, utc)
+        self._pass_time = clock.sleep
+
+    def read(self) -> Progress:
+        self._pass_time(self.READS_FOR_S)
+        return super().read()
+
+
 @pytest.fixture
 def board() -> Board:
     return Board()
 
 
+class Stop(threading.Event):
+    """Its pauses take up the clock's time alone; after each one something happens."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.happening: list[Callable[[], object]] = []
+        self._clock = clock
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        if not self.is_set():
+            self._clock.sleep(timeout)
+            if self.happening:
+                self.happening.pop(0)()
+        return self.is_set()
+
+
 @pytest.fixture
-def watch(workspace: Workspace, board: Board, monkeypatch: pytest.MonkeyPatch) -> Watch:
-    monkeypatch.setattr(watching, "LOOK_EVERY_S", 0.02)
-    monkeypatch.setattr(watching, "DRAIN_FOR_S", 0.4)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(watching, "time", made)
+    return made
+
+
+@pytest.fixture
+def stop(clock: Clock) -> Stop:
+    return Stop(clock)
+
+
+@pytest.fixture
+def watch(workspace: Workspace, board: Board, clock: Clock) -> Watch:
     return Watch(Meter(workspace.catalog, utc_now), board)
 
 
-def test_watch_ends_when_the_time_is_up(watch: Watch, board: Board) -> None:
-    began = time.monotonic()
-    watch.until_time_is_up(threading.Event(), 0.5)
-    assert 0.5 <= time.monotonic() - began < 1.5
-    shares = [phase.share or 0.0 for phase, _ in board.shown]
-    assert shares == sorted(shares)
-    assert 0 < shares[0] < shares[-1] < 1
+def test_watch_ends_when_the_time_is_up(
+    watch: Watch, board: Board, stop: Stop, clock: Clock
+) -> None:
+    watch.until_time_is_up(stop, 1.0)
+    assert clock.now_s == pytest.approx(1.0)
+    assert [phase.share for phase, _ in board.shown] == pytest.approx([0.4, 0.8])
 
 
-def test_watch_without_an_end_runs_until_it_is_stopped(watch: Watch, board: Board) -> None:
-    stop = threading.Event()
-    timer = threading.Timer(0.3, stop.set)
-    timer.start()
+def test_watch_without_an_end_runs_until_it_is_stopped(
+    watch: Watch, board: Board, stop: Stop
+) -> None:
+    stop.happening = [lambda: None, lambda: None, stop.set]
     watch.until_time_is_up(stop, None)
-    timer.join()
-    assert board.shown[0][0] == Phase("0:00, until Ctrl-C")
+    assert [phase.words for phase, _ in board.shown] == ["0:00, until Ctrl-C", "0:01, until Ctrl-C"]
 
 
-def test_watch_does_not_wait_where_nothing_is_under_way(watch: Watch, board: Board) -> None:
-    watch.until_idle(threading.Event())
-    assert len(board.shown) == 1
+def test_watch_does_not_wait_where_nothing_is_under_way(
+    watch: Watch, board: Board, stop: Stop, clock: Clock
+) -> None:
+    watch.until_idle(stop)
+    assert (len(board.shown), clock.now_s) == (1, 0)
 
 
 def test_watch_waits_a_while_for_what_is_under_way(
-    watch: Watch, board: Board, workspace: Workspace
+    watch: Watch, board: Board, workspace: Workspace, stop: Stop, clock: Clock
 ) -> None:
     make_camera(workspace)
     make_image(workspace, Wanted(state="stored"))
-    began = time.monotonic()
-    watch.until_idle(threading.Event())
-    assert 0.4 <= time.monotonic() - began < 2
+    watch.until_idle(stop)
+    assert clock.now_s == pytest.approx(watching.DRAIN_FOR_S)
     assert {progress.under_way for _, progress in board.shown} == {1}
 
 
-def test_watch_does_not_wait_when_asked_again(watch: Watch, workspace: Workspace) -> None:
+def test_watch_does_not_wait_when_asked_again(
+    watch: Watch, workspace: Workspace, stop: Stop, clock: Clock
+) -> None:
     make_image(workspace, Wanted(state="stored"))
-    stop = threading.Event()
     stop.set()
-    began = time.monotonic()
     watch.until_idle(stop)
-    assert time.monotonic() - began < 0.3
+    assert clock.now_s == 0
+
+
+def test_watch_of_a_slow_catalog_waits_no_longer_for_it(
+    workspace: Workspace, board: Board, stop: Stop, clock: Clock
+) -> None:
+    make_image(workspace, Wanted(state="stored"))
+    Watch(SlowMeter(workspace.catalog, utc_now, clock), board).until_idle(stop)
+    assert clock.now_s == pytest.approx(watching.DRAIN_FOR_S + SlowMeter.READS_FOR_S)
 
 
 def test_watch_waits_until_so_many_are_detected(
-    workspace: Workspace, board: Board, watch: Watch
+    workspace: Workspace, board: Board, watch: Watch, stop: Stop
 ) -> None:
     make_image(workspace, Wanted())
-    timer = threading.Timer(0.2, make_image, [workspace, Wanted(camera="pont")])
-    timer.start()
-    watch.until_detected(threading.Event(), 2, timeout_s=20)
-    timer.join()
-    assert {phase for phase, _ in board.shown} == {Phase("1 of 2 images detected", 0.5)}
-    assert workspace.catalog.images.count(ImageFilter()) == 2
+    stop.happening = [lambda: make_image(workspace, Wanted(camera="pont"))]
+    watch.until_detected(stop, 2, timeout_s=20)
+    assert [phase for phase, _ in board.shown] == [Phase("1 of 2 images detected", 0.5)]
+    assert stop.happening == []
 
 
-def test_watch_waits_for_no_more_than_it_was_told(board: Board, watch: Watch) -> None:
-    began = time.monotonic()
-    watch.until_detected(threading.Event(), 2, timeout_s=0.3)
-    assert 0.3 <= time.monotonic() - began < 2
-    stop = threading.Event()
+def test_watch_waits_for_no_more_than_it_was_told(watch: Watch, stop: Stop, clock: Clock) -> None:
+    watch.until_detected(stop, 2, timeout_s=3)
+    assert clock.now_s == pytest.approx(3)
     stop.set()
     watch.until_detected(stop, 2, timeout_s=60)
-    assert time.monotonic() - began < 2
+    assert clock.now_s == pytest.approx(3)
+
+
+def test_watch_looks_once_however_short_the_time(board: Board, watch: Watch, stop: Stop) -> None:
+    watch.until_detected(stop, 2, timeout_s=0)
+    assert [phase.words for phase, _ in board.shown] == ["0 of 2 images detected"]
 
 
 def test_watch_outlives_a_catalog_that_does_not_answer(workspace: Workspace, board: Board) -> None:
     watch = Watch(DeafMeter(workspace.catalog, utc_now), board)
     assert watch.look(Phase("running")) is None
     assert board.shown == []
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_ask_to_stop_and_mean_what_they_did_afterwards(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
-    with stop_asked() as stop:
-        assert not stop.is_set()
-        os.kill(os.getpid(), number)
-        assert stop.wait(2)
-    assert signal.getsignal(number) is before

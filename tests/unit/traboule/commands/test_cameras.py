@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -12,6 +11,7 @@ from pipeline.errors import TransientError
 from pipeline.records import Camera
 from services.scheduler.feeds import FEEDS
 from tests.factories import MORNING, Wanted, draw_jpeg, make_camera, make_image
+from tests.quiet_server import QuietServer
 from tests.unit.traboule.conftest import Run, Stages
 from traboule.workspace import Workspace
 
@@ -36,10 +36,8 @@ class OneJpeg(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def host() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), OneJpeg) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with QuietServer(OneJpeg) as server:
+        yield server.url
 
 
 @pytest.fixture

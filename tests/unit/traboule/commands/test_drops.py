@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,6 +17,11 @@ from tests.unit.traboule.conftest import Run, Stages
 from traboule.workspace import Workspace
 
 NEAR = Wanted(state="dropped", reason="2 bits apart", resembles="quai-saone-like")
+
+
+def make_restorable(workspace: Workspace) -> str:
+    """Dropped just now: after a day there is nothing to restore."""
+    return make_image(workspace, replace(NEAR, at=utc_now().replace(microsecond=0)))
 
 
 def fail_a_poll(workspace: Workspace) -> None:
@@ -72,7 +78,7 @@ def test_list_refuses_an_unknown_outcome(run: Run, workspace: Workspace) -> None
 
 
 def test_restore_moves_the_bytes_into_the_flow(run: Run, workspace: Workspace) -> None:
-    image = make_image(workspace, NEAR)
+    image = make_restorable(workspace)
     data = workspace.store.get(keys.dropped(image)).data
     ran = run("drops", "restore", image)
     assert ran.status == 0
@@ -84,7 +90,7 @@ def test_restore_moves_the_bytes_into_the_flow(run: Run, workspace: Workspace) -
 
 
 def test_restored_drop_is_listed_as_restored(run: Run, workspace: Workspace) -> None:
-    image = make_image(workspace, NEAR)
+    image = make_restorable(workspace)
     run("drops", "restore", image)
     at = workspace.catalog.drops.search(DropFilter())[0].restored_at
     assert at is not None
@@ -95,7 +101,7 @@ def test_restored_drop_is_listed_as_restored(run: Run, workspace: Workspace) -> 
 def test_restore_of_what_was_restored_says_so(
     run: Run, workspace: Workspace, detected: bool
 ) -> None:
-    image = make_image(workspace, NEAR)
+    image = make_restorable(workspace)
     run("drops", "restore", image)
     if detected:
         workspace.catalog.images.mark_detected(image, Found(MORNING, 0, 0))
@@ -150,7 +156,7 @@ def test_list_of_what_is_only_counted_tells_the_count(run: Run, workspace: Works
 
 
 def test_restore_of_what_is_gone_is_one_line(run: Run, workspace: Workspace) -> None:
-    image = make_image(workspace, NEAR)
+    image = make_restorable(workspace)
     workspace.store.delete(keys.dropped(image))
     ran = run("drops", "restore", image)
     assert ran.status == 1
@@ -161,7 +167,7 @@ def test_restore_of_what_is_gone_is_one_line(run: Run, workspace: Workspace) -> 
 def test_restore_goes_to_maintenance_where_it_is_elsewhere(
     run_composed: Run, stages: Stages, workspace: Workspace
 ) -> None:
-    image = make_image(workspace, Wanted(state="dropped", at=utc_now().replace(microsecond=0)))
+    image = make_restorable(workspace)
     ran = run_composed("drops", "restore", image)
     assert ran.status == 0
     assert ran.out.endswith(f"restored {image}; it waits for detection\n")

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -32,14 +33,14 @@ def test_city_serves_its_cameras_until_it_is_stopped(tmp_path: Path, number: int
     )
     try:
         assert process.stdout is not None
-        told = "".join(iter(process.stdout.readline, "Ctrl-C ends it.\n"))
+        told = "".join(takewhile(lambda line: line != "Ctrl-C ends it.\n", process.stdout))
         url = re.match(r"(http://127\.0\.0\.1:\d+/camera/folder-1\.jpg)  Pictures of ", told)
         assert url is not None, told
         assert f"traboule cameras add my-pictures {url[1]} --every 5s\n" in told
-        with urllib.request.urlopen(url[1], timeout=10) as answer:
+        with urllib.request.urlopen(url[1], timeout=60) as answer:
             assert answer.read() == draw_jpeg(MORNING)
         process.send_signal(number)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
     finally:
         process.kill()
         process.communicate()

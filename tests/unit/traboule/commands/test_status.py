@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from pipeline import cadence
 from pipeline.cadence import utc_now
 from pipeline.catalog.cameras import PollEnd
 from pipeline.errors import StorageError
@@ -15,9 +15,17 @@ from tests.unit.traboule.conftest import Run
 from traboule.workspace import Workspace, locked
 
 
-def poll(workspace: Workspace, *, seconds_ago: int) -> None:
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """It stands still for the command."""
+    now = utc_now()
+    monkeypatch.setattr(cadence, "utc_now", lambda: now)
+    return now
+
+
+def poll(workspace: Workspace, now: datetime, *, seconds_ago: int) -> None:
     make_camera(workspace)
-    now, cameras = utc_now(), workspace.catalog.cameras
+    cameras = workspace.catalog.cameras
     end = PollEnd(Outcome.KEPT, now - timedelta(seconds=seconds_ago), now)
     assert cameras.claim("quai-saone", "t", now, now + timedelta(minutes=1))
     assert cameras.finish("quai-saone", "t", end)
@@ -56,24 +64,24 @@ def test_status_in_json_has_stable_fields(run: Run, failing: Workspace) -> None:
     assert camera["since"].endswith("Z")
 
 
-def test_status_says_that_a_run_is_at_work(run: Run, workspace: Workspace) -> None:
+def test_status_says_that_a_run_is_at_work(run: Run, workspace: Workspace, now: datetime) -> None:
     assert workspace.data is not None
-    poll(workspace, seconds_ago=7)
+    poll(workspace, now, seconds_ago=7)
     with locked(workspace.data, "run the pipeline"):
         told = run("status").out
     assert "at work: a traboule" in told
     assert "no run" not in told
-    assert re.search(r" [78]s of 1m ", told)
+    assert " 7s of 1m " in told
 
 
 def test_status_without_a_run_tells_the_age_of_the_last_poll(
-    run: Run, workspace: Workspace
+    run: Run, workspace: Workspace, now: datetime
 ) -> None:
-    poll(workspace, seconds_ago=4 * 60)
+    poll(workspace, now, seconds_ago=4 * 60)
     first, _, header, line, *_ = run("status").out.splitlines()
     assert first.startswith("no run is at work")
     assert line[header.index("last poll") :].startswith("   4m ago")
-    assert run("status", "--json").json["cameras"][0]["lag_s"] >= 240
+    assert run("status", "--json").json["cameras"][0]["lag_s"] == 240
 
 
 def test_status_of_a_folder_that_is_not_there_is_one_line(run: Run) -> None:
@@ -82,14 +90,14 @@ def test_status_of_a_folder_that_is_not_there_is_one_line(run: Run) -> None:
 
 
 def test_status_beside_services_tells_feeds_and_polls(
-    run_composed: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    run_composed: Run, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, now: datetime
 ) -> None:
     monkeypatch.setenv("SCHEDULER_FEEDS", '["grandlyon"]')
-    poll(workspace, seconds_ago=7)
+    poll(workspace, now, seconds_ago=7)
     told = run_composed("status").out
     assert "no run is at work" not in told
     assert "feed grandlyon: not asked yet\n" in told
-    assert re.search(r"^last poll: [78]s ago$", told, re.MULTILINE)
+    assert "\nlast poll: 7s ago\n" in told
     status = run_composed("status", "--json").json
     assert (status["data"], status["live"]) == (None, None)
     assert status["feeds"][0]["id"] == "grandlyon"

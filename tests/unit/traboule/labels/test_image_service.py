@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import socket
-import time
-from collections.abc import Callable
+from contextlib import ExitStack
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -12,6 +11,8 @@ from pipeline.messages import FollowChanges, Message
 from services.labeling.settings import LabelingSettings, read_secret
 from services.labeling.signing import sign
 from tests.factories import Wanted, make_image
+from tests.unit.traboule.conftest import FIRST_PORT
+from tests.waiting import wait_until
 from traboule.labels import image_service
 from traboule.labels.connecting import make_secrets
 from traboule.labels.connection import KnownStudio, place_of, settings_of
@@ -34,7 +35,7 @@ def data(workspace: Workspace) -> Path:
 
 @pytest.fixture
 def settings(data: Path) -> LabelingSettings:
-    port = find_port(23_000)
+    port = find_port(FIRST_PORT)
     known = KnownStudio(
         url="http://127.0.0.1:1", token_file=data / "token", images_port=port, is_ours=True
     )
@@ -42,19 +43,12 @@ def settings(data: Path) -> LabelingSettings:
 
 
 def ask(port: int, path: str, method: str = "GET", headers: dict[str, str] | None = None) -> int:
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request(method, path, headers=headers or {})
         return connection.getresponse().status
     finally:
         connection.close()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    ends_at = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < ends_at, "did not happen in time"
-        time.sleep(0.01)
 
 
 def serve(workspace: Workspace, settings: LabelingSettings, told: list[Message]) -> ImageService:
@@ -78,19 +72,20 @@ def test_images_are_shown_by_signed_addresses_and_hints_taken(
         assert ask(settings.api_port, path) == 404
         assert ask(settings.api_port, "/webhook", "POST") == 401
         assert ask(settings.api_port, "/webhook", "POST", knock) == 204
-        wait_for(lambda: told == [FollowChanges()])
-    assert not is_held(place_of(data) / LOCK)
+        wait_until(lambda: told == [FollowChanges()])
+    wait_until(lambda: not is_held(place_of(data) / LOCK))
 
 
 def test_of_two_one_serves_and_the_other_takes_over(
     workspace: Workspace, data: Path, settings: LabelingSettings
 ) -> None:
-    first = serve(workspace, settings, [])
-    with serve(workspace, settings, []) as waiting:
-        with first:
-            assert (first.trouble, waiting.trouble) == ("", "")
-        wait_for(lambda: is_held(place_of(data) / LOCK))
-        wait_for(lambda: answers(settings.api_port))
+    ending = ExitStack()
+    first = ending.enter_context(serve(workspace, settings, []))
+    with ending, serve(workspace, settings, []) as waiting:
+        assert (first.trouble, waiting.trouble) == ("", "")
+        ending.close()
+        wait_until(lambda: is_held(place_of(data) / LOCK))
+        wait_until(lambda: answers(settings.api_port))
 
 
 def test_port_that_is_taken_is_told_and_waited_for(
@@ -99,10 +94,10 @@ def test_port_that_is_taken_is_told_and_waited_for(
     with socket.create_server(("127.0.0.1", settings.api_port)) as taken:
         service = serve(workspace, settings, [])
         with service:
-            wait_for(lambda: "cannot listen" in service.trouble)
+            wait_until(lambda: "cannot listen" in service.trouble)
             taken.close()
-            wait_for(lambda: answers(settings.api_port))
-            assert service.trouble == ""
+            wait_until(lambda: answers(settings.api_port))
+            wait_until(lambda: service.trouble == "")
 
 
 def answers(port: int) -> bool:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 import os
 import socket
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
+from services.labeling.studio.transport import ANSWER_TIMEOUT_S
+from tests.runners import find_free_port
 from tests.stub_studio import Reply, running_stub
 from traboule.labels import installation
 from traboule.labels.installation import (
@@ -22,6 +26,7 @@ from traboule.labels.installation import (
     running_studio,
 )
 
+WAITS = ("ML_CONNECTION_TIMEOUT", "ML_TIMEOUT_HEALTH", "ML_TIMEOUT_SETUP", "WEBHOOK_TIMEOUT")
 # Answers as Label Studio does, and leaves what it was told in its folder.
 PROGRAM = """#!{python}
 import json, os, sys
@@ -39,6 +44,15 @@ class Handler(BaseHTTPRequestHandler):
 
 HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Handler).serve_forever()
 """
+# As if killed: nothing is ended.
+STARTER = """
+import os, sys
+from pathlib import Path
+from traboule.labels.installation import running_studio
+
+with running_studio(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])):
+    os._exit(0)
+"""
 
 
 def write_program(folder: Path, first: str = "") -> Path:
@@ -52,11 +66,6 @@ def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def answers(url: str) -> bool:
     host, _, port = url.removeprefix("http://").partition(":")
     with socket.socket() as probe:
@@ -64,7 +73,7 @@ def answers(url: str) -> bool:
 
 
 def test_running_studio_keeps_its_secrets_to_its_owner(tmp_path: Path) -> None:
-    folder, port = tmp_path / "studio", free_port()
+    folder, port = tmp_path / "studio", find_free_port()
     with running_studio(write_program(tmp_path), folder, port) as studio:
         assert studio.url == f"http://127.0.0.1:{port}"
         assert mode_of(folder) == 0o700
@@ -87,7 +96,7 @@ def test_running_studio_is_told_nothing_of_ours(
     monkeypatch.setenv("HOST", "https://elsewhere.test")
     monkeypatch.setenv("OBJECT_STORE_PASSWORD", "hunter2")
     folder = tmp_path / "studio"
-    with running_studio(write_program(tmp_path), folder, free_port()) as studio:
+    with running_studio(write_program(tmp_path), folder, find_free_port()) as studio:
         told = (folder / "told.json").read_text()
         assert f'"LABEL_STUDIO_HOST": "{studio.url}"' in told
         assert '"--internal-host", "127.0.0.1"' in told
@@ -97,6 +106,16 @@ def test_running_studio_is_told_nothing_of_ours(
         assert f'"LABEL_STUDIO_{off}": "false"' in told
 
 
+def test_running_studio_is_patient_with_our_webhook_and_backend(tmp_path: Path) -> None:
+    folder = tmp_path / "studio"
+    with running_studio(write_program(tmp_path), folder, find_free_port()):
+        _, told = json.loads((folder / "told.json").read_text())
+    waits_s = {name: float(told[f"LABEL_STUDIO_{name}"]) for name in WAITS}
+    assert min(waits_s.values()) >= 5
+    checking_s = waits_s["ML_TIMEOUT_HEALTH"] + waits_s["ML_TIMEOUT_SETUP"]
+    assert checking_s < ANSWER_TIMEOUT_S, "we hear why a backend was refused"
+
+
 def test_loopback_alone_is_taken_off_the_list() -> None:
     assert not any(subnet.startswith(("127.", "::1/")) for subnet in BANNED_SUBNETS)
     assert {"10.0.0.0/8", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7"} <= set(BANNED_SUBNETS)
@@ -104,8 +123,8 @@ def test_loopback_alone_is_taken_off_the_list() -> None:
 
 def test_taken_port_is_told(tmp_path: Path) -> None:
     told: list[str] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        taken = int(listener.getsockname()[1])
+    taken = find_free_port()
+    with socket.create_server(("127.0.0.1", taken)):
         program, folder = write_program(tmp_path), tmp_path / "studio"
         with running_studio(program, folder, taken, told.append) as studio:
             port = int(studio.url.rpartition(":")[2])
@@ -114,7 +133,7 @@ def test_taken_port_is_told(tmp_path: Path) -> None:
 
 
 def test_port_that_somebody_else_is_to_have_is_passed_over() -> None:
-    free = find_port(26_000)
+    free = find_port(find_free_port())
     assert find_port(free, besides=free) > free
 
 
@@ -126,25 +145,22 @@ def test_no_free_port_is_told() -> None:
 def test_second_run_in_one_folder_is_refused(tmp_path: Path) -> None:
     program, folder = write_program(tmp_path), tmp_path / "studio"
     with (
-        running_studio(program, folder, free_port()),
+        running_studio(program, folder, find_free_port()),
         pytest.raises(UserError, match=r"process \d+\) runs in"),
-        running_studio(program, folder, free_port()),
+        running_studio(program, folder, find_free_port()),
     ):
         pass
 
 
 def test_server_that_outlived_its_starter_keeps_the_folder(tmp_path: Path) -> None:
     program, folder = write_program(tmp_path), tmp_path / "studio"
-    child = os.fork()
-    if child == 0:
-        with running_studio(program, folder, free_port()):
-            os._exit(0)  # as if killed: nothing is ended
-    os.waitpid(child, 0)
+    starter = [sys.executable, "-c", STARTER, str(program), str(folder), str(find_free_port())]
+    subprocess.run(starter, check=True, timeout=120)
     orphan = int((folder / "lock").read_text())
     try:
         with (
             pytest.raises(UserError, match=f"process {orphan}"),
-            running_studio(program, folder, free_port()),
+            running_studio(program, folder, find_free_port()),
         ):
             pass
     finally:
@@ -155,7 +171,7 @@ def test_program_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
     program = write_program(tmp_path, 'sys.exit("no such table: users")')
     with (
         pytest.raises(UserError, match=r"did not start(.|\n)*no such table: users"),
-        running_studio(program, tmp_path / "studio", free_port()),
+        running_studio(program, tmp_path / "studio", find_free_port()),
     ):
         pass
 
@@ -165,7 +181,9 @@ def test_program_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyP
     folder = tmp_path / "studio"
     with (
         pytest.raises(UserError, match="did not start within"),
-        running_studio(write_program(tmp_path, "import time; time.sleep(60)"), folder, free_port()),
+        running_studio(
+            write_program(tmp_path, "import time; time.sleep(60)"), folder, find_free_port()
+        ),
     ):
         pass
     assert not is_alive(int((folder / "lock").read_text()))
@@ -199,7 +217,7 @@ def test_interrupted_secret_is_made_again(tmp_path: Path) -> None:
     folder = tmp_path / "studio"
     folder.mkdir()
     (folder / "token.new").write_text("half")
-    with running_studio(write_program(tmp_path), folder, free_port()) as studio:
+    with running_studio(write_program(tmp_path), folder, find_free_port()) as studio:
         assert len(studio.token_file.read_text().strip()) == 40
 
 
@@ -257,8 +275,8 @@ def test_interrupted_command_is_ended() -> None:
     def interrupt(line: str) -> None:
         raise KeyboardInterrupt
 
-    script = "import time; print('begun', flush=True); time.sleep(60)"
+    script = "import time; print('begun', flush=True); time.sleep(600)"
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         installation._carry_out([sys.executable, "-c", script], interrupt)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 60

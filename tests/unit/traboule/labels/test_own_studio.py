@@ -13,6 +13,7 @@ from pipeline.errors import UserError
 from tests.factories import Wanted, make_camera, make_image
 from tests.fake_studio import FakeStudio
 from tests.round_trip import TOKEN
+from tests.unit.traboule.conftest import FIRST_PORT
 from traboule.labels import own_studio
 from traboule.labels.connection import find_known, place_of, settings_of
 from traboule.labels.installation import RunningStudio, find_port
@@ -22,12 +23,12 @@ from traboule.workspace import Workspace
 
 @pytest.fixture
 def port() -> int:
-    return find_port(24_000)
+    return find_port(FIRST_PORT)
 
 
 @pytest.fixture
 def images_port() -> int:
-    return find_port(24_500)
+    return find_port(FIRST_PORT + 50)
 
 
 @pytest.fixture

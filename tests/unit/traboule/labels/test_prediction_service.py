@@ -12,6 +12,7 @@ from pipeline.labels.interface import write_interface
 from pipeline.storage import StoredObject
 from services.labeling.settings import LabelingSettings
 from tests.ml_backend import Painted, paint
+from tests.unit.traboule.conftest import FIRST_PORT
 from traboule.labels import prediction_service
 from traboule.labels.connecting import make_secrets
 from traboule.labels.connection import LOOPBACK, KnownStudio, settings_of
@@ -30,7 +31,7 @@ def settings(workspace: Workspace) -> LabelingSettings:
         url="http://127.0.0.1:1",
         token_file=Path("token"),
         images_port=1,
-        backend_port=find_port(25_000),
+        backend_port=find_port(FIRST_PORT),
         is_ours=True,
     )
     return settings_of(workspace.data, known)
