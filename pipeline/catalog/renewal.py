@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -38,6 +39,7 @@ _LOCKED: tuple[type[Table], ...] = (
     AnnotationRow,
 )
 _READER = "cli"  # may look on
+_LEAVES_WITHIN_S = 5.0  # the server's end of a connection outlives the other one a little
 _ASIDE = "aside:"  # before the id and the SHA-256 of an image's row that makes room for the store's
 _IN_BULK = {"synchronize_session": False}
 
@@ -69,18 +71,26 @@ def renewed(url: str) -> Iterator[Catalog]:
 
 
 def _refuse_company(session: Session) -> None:
-    others = session.scalars(
+    ends_at = time.monotonic() + _LEAVES_WITHIN_S
+    while others := _list_company(session):
+        if time.monotonic() > ends_at:
+            stages = " ".join(dict.fromkeys(route.queue for route in ROUTES))
+            raise UserError(
+                f"the catalog is in use by {', '.join(others)}; stop the pipeline first: "
+                f"docker compose stop {stages}"
+            )
+        time.sleep(0.1)
+        session.execute(text("SELECT pg_stat_clear_snapshot()"))
+
+
+def _list_company(session: Session) -> list[str]:
+    found = session.scalars(
         text(
             "SELECT DISTINCT usename FROM pg_stat_activity WHERE datname = current_database() "
             f"AND pid <> pg_backend_pid() AND usename IS NOT NULL AND usename <> '{_READER}'"
         )
-    ).all()
-    if others:
-        stages = " ".join(dict.fromkeys(route.queue for route in ROUTES))
-        raise UserError(
-            f"the catalog is in use by {', '.join(sorted(others))}; stop the pipeline first: "
-            f"docker compose stop {stages}"
-        )
+    )
+    return sorted(found)
 
 
 def _lock(session: Session) -> None:
