@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Connection, Engine, event
 
 from tests.label_studio import StudioServer, start_label_studio
 from tests.servers import Server, start_minio, start_postgres, start_redis
+
+# A busy machine may stop any example for a while: a test's time is limited as a whole.
+settings.register_profile("traboule", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("traboule")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Whichever test asks for a Label Studio first may make its database: minutes where all is
+    slow, and a fixture's time is its test's."""
+    if item.get_closest_marker("integration") and not item.get_closest_marker("timeout"):
+        item.add_marker(pytest.mark.timeout(900))
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +34,7 @@ def engines() -> Iterator[None]:
     event.listen(Engine, "engine_connect", note)
     yield
     event.remove(Engine, "engine_connect", note)
-    for engine in used:
+    for engine in list(used):
         engine.dispose()
 
 

@@ -2,8 +2,8 @@
 
     with start_label_studio() as server: server.url, server.token, server.stop(), server.start(), …
 
-The first start on a machine makes its database (half a minute); it is kept as a template beside
-the installation, and a start from a copy of it takes two seconds.
+The first start on a machine makes its database (a minute); it is kept as a template beside the
+installation, and a start from a copy of it takes a few seconds.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from typing import Any
 import pytest
 import requests
 
+from tests.runners import find_free_port
 from traboule.labels.installation import (
     USERNAME,
     RunningStudio,
     environment_of,
-    find_port,
     find_program,
     place_of,
     running_studio,
@@ -91,11 +91,11 @@ def start_label_studio() -> Iterator[StudioServer]:
     program = find_label_studio()
     if program is None:
         pytest.skip(HOW)
-    template = _make_template(program)
+    template = make_template(program)
     with tempfile.TemporaryDirectory(prefix="traboule-test-") as made:
         folder = Path(made) / "studio"
         shutil.copytree(template, folder)
-        server = StudioServer(program, folder, find_port(20_000 + os.getpid() % 20_000))
+        server = StudioServer(program, folder, find_free_port())
         try:
             server.start()
             yield server
@@ -112,7 +112,7 @@ def find_label_studio() -> Path | None:
     return Path(on_path) if on_path else find_program(CACHE)
 
 
-def _make_template(program: Path) -> Path:
+def make_template(program: Path) -> Path:
     """Made once, whoever of several test runs comes first."""
     CACHE.mkdir(parents=True, exist_ok=True)
     template = CACHE / f"{place_of(CACHE).name}-seeded"
@@ -141,7 +141,7 @@ def _add_annotator(program: Path, folder: Path) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=True,
-        timeout=300,
+        timeout=600,
     )
 
 

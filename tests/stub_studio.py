@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.quiet_server import QuietServer
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,7 @@ def running_stub(answer: Callable[[Received], Reply] | Reply) -> Iterator[Stub]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    stub = Stub(f"http://127.0.0.1:{server.server_address[1]}")
-    stub.answer = answer if callable(answer) else lambda received: answer
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with QuietServer(Handler) as server:
+        stub = Stub(server.url)
+        stub.answer = answer if callable(answer) else lambda received: answer
         yield stub
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from PIL import Image
+
+from tests.quiet_server import QuietServer
 
 LEGACY_TOKEN = "0123456789abcdef" * 2 + "01234567"
 PERSONAL_TOKEN = "eyJhbGciOiJub25lIn0.eyJ0b2tlbl90eXBlIjoicmVmcmVzaCJ9.c2lnbmF0dXJl"
@@ -28,7 +29,8 @@ class Asked:
 @dataclass
 class StandIn:
     """`files`: what is at a path, percent-decoded, needing a token or not; `script`: statuses that
-    the next requests of a path get first; `redirects`: where a path leads."""
+    the next requests of a path get first; `redirects`: where a path leads; `before_giving`: as what
+    needs a token is given."""
 
     port: int = 0
     tasks: dict[int, list[dict[str, Any]]] = field(default_factory=dict)  # by project
@@ -37,6 +39,7 @@ class StandIn:
     redirects: dict[str, str] = field(default_factory=dict)
     script: dict[str, list[int]] = field(default_factory=dict)
     access_life_s: float = 300.0
+    before_giving: Callable[[], object] = lambda: None
     legacy: bool = True
     asked: list[Asked] = field(default_factory=list)
     access: dict[str, float] = field(default_factory=dict)  # access tokens, and until when
@@ -59,8 +62,7 @@ class StandIn:
         return kind == "Bearer" and self.access.get(token, 0.0) > time.monotonic()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+class _Server(QuietServer):
     stand_in: StandIn
 
 
@@ -105,6 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer_known(self, path: str) -> None:
         stand_in = self.server.stand_in
         if path in stand_in.private:
+            stand_in.before_giving()
             self._send(200, stand_in.private[path])
         elif path == "/api/projects/":
             self._send_page("results", [{"id": number} for number in stand_in.tasks])
@@ -142,16 +145,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def stand_in_studio() -> Iterator[StandIn]:
-    server = _Server(("127.0.0.1", 0), _Handler)
-    server.stand_in = StandIn(port=server.server_address[1])
-    thread = threading.Thread(target=server.serve_forever, args=[0.01], daemon=True)
-    thread.start()
-    try:
+    with _Server(_Handler) as server:
+        server.stand_in = StandIn(port=server.server_port)
         yield server.stand_in
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def draw(colour: str = "red", size: tuple[int, int] = (64, 48), format: str = "JPEG") -> bytes:

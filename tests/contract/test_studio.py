@@ -488,7 +488,7 @@ def test_webhook_is_made_once_and_hints(studio_server: StudioServer) -> None:
         [number] = studio.import_tasks(project.id, [task_of("cam-1")])
         assert not stub.received  # of our own imports there is nothing to be told
         people.annotate(number, [BOX])
-        assert came.wait(10)
+        assert came.wait(60)
     [hint] = stub.received
     assert hint.headers["x-secret"] == "new"
     assert b'"ANNOTATION_CREATED"' in hint.body

@@ -86,12 +86,12 @@ def test_service_that_is_killed_goes_on_and_fetches_nothing_twice(
         assert first["new"] + first["there"] == second["there"] == IMAGES
         assert first["there"] >= 4
         assert (second["new"], second["missing"]) == (0, 0)
-        ends_at = time.monotonic() + 5  # its watchdog looks once a second
+        ends_at = time.monotonic() + 60  # its watchdog looks once a second
         while not (tmp_path / "healthy").exists():
             assert time.monotonic() < ends_at
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5) in (0, 128 + signal.SIGTERM)
+        assert process.wait(60) in (0, 128 + signal.SIGTERM)
     downloads = [path for path in studio.paths() if path.startswith("/data/upload/")]
     assert len(downloads) <= IMAGES + 1, "but for the one in hand when it was killed"
 
@@ -132,7 +132,7 @@ def test_label_studio_that_fails_is_tried_again(studio: StandIn, tmp_path: Path)
 
 def test_settings_that_say_too_little_are_one_line(tmp_path: Path) -> None:
     with fetching(tmp_path, FETCH_URL="http://127.0.0.1:9") as process:
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == os.EX_CONFIG
     [line] = said.splitlines()
     assert "Set FETCH_PROJECT, FETCH_TOKEN_FILE" in json.loads(line)["reason"]

@@ -20,7 +20,7 @@ from services.labeling.sets.formats.matching import StoredImages
 from services.labeling.sets.formats.vocabulary import LabelFormat
 from services.labeling.sets.importing import ImportOptions, import_annotations
 from tests.factories import MORNING
-from tests.label_studio import StudioServer, start_label_studio
+from tests.label_studio import StudioServer
 from tests.labels import Said, box, drawn, make_labelled
 from traboule.workspace import Workspace, open_workspace
 
@@ -29,12 +29,6 @@ pytestmark = pytest.mark.integration
 RECTANGLE = ((100.0, 100.0), (160.0, 180.0), (120.0, 210.0), (60.0, 130.0))
 SHAPES = (box("car", 10, 20, 110, 80), drawn("bus", ShapeKind.ROTATED_BOX, *RECTANGLE))
 OPTIONS = ImportOptions(Import("back", "eve", datetime(2030, 1, 1, tzinfo=UTC)))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[StudioServer]:
-    with start_label_studio() as started:
-        yield started
 
 
 @pytest.fixture
@@ -69,7 +63,7 @@ class Studio:
 
 
 def test_set_goes_to_label_studio_and_comes_back(
-    server: StudioServer, workspace: Workspace, tmp_path: Path
+    studio_server: StudioServer, workspace: Workspace, tmp_path: Path
 ) -> None:
     labelled = make_labelled(workspace, MORNING, Said(SHAPES, ground_truth=True))
     negative = make_labelled(
@@ -77,7 +71,7 @@ def test_set_goes_to_label_studio_and_comes_back(
     )
     options = ExportOptions(LabelFormat.LABEL_STUDIO)
     export(workspace.store, [labelled, negative], tmp_path / "set", options)
-    studio = Studio(server, tmp_path / "set")
+    studio = Studio(studio_server, tmp_path / "set")
     assert (studio.answer["task_count"], studio.answer["annotation_count"]) == (2, 2)
 
     back = {one.image: one for one in read(workspace, studio.export("JSON", tmp_path / "a.json"))}
@@ -94,11 +88,15 @@ def test_set_goes_to_label_studio_and_comes_back(
     [("YOLO", LabelFormat.YOLO), ("YOLO_OBB", LabelFormat.YOLO_OBB), ("COCO", LabelFormat.COCO)],
 )
 def test_label_studios_own_exports_are_read(
-    server: StudioServer, workspace: Workspace, tmp_path: Path, theirs: str, ours: LabelFormat
+    studio_server: StudioServer,
+    workspace: Workspace,
+    tmp_path: Path,
+    theirs: str,
+    ours: LabelFormat,
 ) -> None:
     image = make_labelled(workspace, MORNING, Said(SHAPES[:1]))
     export(workspace.store, [image], tmp_path / "set", ExportOptions(LabelFormat.LABEL_STUDIO))
-    exported = Studio(server, tmp_path / "set").export(theirs, tmp_path / "theirs.zip")
+    exported = Studio(studio_server, tmp_path / "set").export(theirs, tmp_path / "theirs.zip")
     [back] = read(workspace, exported, replace(OPTIONS, form=ours))
     [shape] = back.shapes
     assert (back.image, shape.label, shape.kind) == (image, "car", ShapeKind.BOX)

@@ -48,7 +48,7 @@ from tests.round_trip import RoundTrip, open_trip
 from traboule.labels.sets import Chosen, export_set
 from traboule.labels.telling import describe_all
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.integration
 
 IN_A_SET = {name for name, case in CASES.items() if case.boxes is not None}
 NEGATIVES = {name for name in IN_A_SET if not CASES[name].boxes}

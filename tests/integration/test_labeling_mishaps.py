@@ -19,12 +19,12 @@ from pipeline.labels.interface import write_interface
 from pipeline.storage import ObjectStore
 from services.labeling import client
 from services.labeling.receiving.comparing import compare_now
-from tests.label_studio import People, StudioServer, start_label_studio
+from tests.label_studio import People, StudioServer, make_template, start_label_studio
 from tests.round_trip import RoundTrip, box, open_trip
 from tests.stub_studio import Received, Reply, Stub, running_stub
 from traboule.labels.connecting import Asked, connect
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 PAGE = b"<!doctype html><html><title>Be right back</title></html>"
 
@@ -100,7 +100,7 @@ def proxy(between: Between) -> Iterator[Stub]:
 def revive(server: StudioServer) -> None:
     """A test before this one may have failed while it was away."""
     try:
-        requests.get(f"{server.url}/health", timeout=10)
+        requests.get(f"{server.url}/health", timeout=60)
     except requests.ConnectionError:
         server.start()
 
@@ -140,10 +140,8 @@ def number_of(key: str) -> int:
 def two_databases(folder: Path) -> Iterator[tuple[StudioServer, StudioServer]]:
     """Two servers of one address and one token, the first of which is at work."""
     with start_label_studio() as server:
-        server.kill()
-        shutil.copytree(server.folder, folder)
+        shutil.copytree(make_template(server.program), folder)
         other = StudioServer(server.program, folder, server.port)
-        server.start()
         try:
             yield server, other
         finally:

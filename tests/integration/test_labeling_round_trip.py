@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from services.labeling.studio.connection import Connected
 from services.labeling.webhook import Doorbell
 from tests.label_studio import People, StudioServer
 from tests.round_trip import RoundTrip, box, open_trip
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -167,9 +167,11 @@ def test_webhook_gives_a_hint_of_an_annotation(
         assert connected(trip).problems == []
         assert published == [], "our own push is no news"
         people.annotate(task_of(trip, image), [box()])
-        wait_for(lambda: FollowChanges() in published)
-        people.delete_annotation(followed_annotation(trip, image))
-        wait_for(lambda: len(published) == 2)
+        wait_until(lambda: FollowChanges() in published)
+        annotation = followed_annotation(trip, image)
+        published.clear()
+        people.delete_annotation(annotation)
+        wait_until(lambda: FollowChanges() in published)
     trip.follow()
     assert trip.statuses(image) == ["labelled", "deleted"]
 
@@ -200,10 +202,3 @@ def test_wrong_token_and_deleted_project_are_told_and_got_over(
         trip.follow()
         trip.wait(60)
     assert "traboule labels connect" in trip.reason
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    ends_at = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < ends_at, "did not happen in time"
-        time.sleep(0.02)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,6 +27,7 @@ from services.labeling.studio.protocol import NewStudioTask
 from services.labeling.tasks import open_studio
 from tests.label_studio import People, StudioServer
 from tests.ml_backend import PASSWORD, Painted, RunningBackend, paint, run_backend
+from tests.runners import find_free_port
 from traboule.labels.connecting import make_secrets
 from traboule.labels.connection import KnownStudio, settings_of
 from traboule.labels.installation import find_port
@@ -219,13 +220,14 @@ def test_own_studio_retrieves_what_is_predicted_beside_it_whichever_began_first(
         lambda models: lambda names: [detectors[name] for name in names],
     )
     make_secrets(tmp_path / "data")
+    images_port = find_free_port()
     (tmp_path / "token").write_text(studio_server.token)
     known = KnownStudio(
         url=studio_server.url,
         token_file=tmp_path / "token",
         project=f"Own {uuid.uuid4().hex[:8]}",
-        images_port=find_port(26_000),
-        backend_port=find_port(26_500),
+        images_port=images_port,
+        backend_port=find_port(images_port + 1),
         is_ours=True,
     )
     settings, now = settings_of(tmp_path / "data", known), [datetime.now(UTC)]
@@ -261,16 +263,27 @@ class Process:
         environment = {**os.environ, **self.environment}
         with (self.folder / "log").open("wb") as log:
             self.running = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log)
-        ends_at = time.monotonic() + 30
-        while self.ask("/health") is None:
-            assert self.running.poll() is None, (self.folder / "log").read_text()
-            assert time.monotonic() < ends_at, "did not start"
-            time.sleep(0.1)
+        try:
+            self.wait_until(lambda: self.ask("/health") is not None)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *failure: object) -> None:
         self.running.terminate()
-        self.running.wait(20)
+        try:
+            self.running.wait(60)
+        finally:
+            self.running.kill()
+            self.running.wait()
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        ends_at = time.monotonic() + 120
+        while not condition():
+            assert self.running.poll() is None, (self.folder / "log").read_text()
+            assert time.monotonic() < ends_at, "did not happen in time"
+            time.sleep(0.1)
 
     @property
     def url(self) -> str:
@@ -280,16 +293,16 @@ class Process:
         login = ("label-studio", PASSWORD)
         try:
             if body is None:
-                return requests.get(self.url + path, auth=login, timeout=5)
-            return requests.post(self.url + path, auth=login, json=body, timeout=30)
-        except requests.ConnectionError:
+                return requests.get(self.url + path, auth=login, timeout=60)
+            return requests.post(self.url + path, auth=login, json=body, timeout=60)
+        except requests.RequestException:
             return None
 
 
 @pytest.fixture
 def process(tmp_path: Path, store: ObjectStore) -> Process:
     (tmp_path / "password").write_text(PASSWORD)
-    port = find_port(30_000 + os.getpid() % 20_000)
+    port = find_free_port()
     environment = {
         "PIPELINE_STORE_URL": (tmp_path / "store").as_uri(),
         "PIPELINE_HEALTH_FILE": str(tmp_path / "healthy"),
@@ -308,8 +321,7 @@ def test_process_answers_without_models_and_ends_when_told(process: Process) -> 
         answer = process.ask("/predict", body)
         assert answer is not None
         assert (answer.status_code, "yolox-nano" in answer.json()["error"]) == (503, True)
-        time.sleep(1.5)
-        assert (process.folder / "healthy").exists()
+        process.wait_until((process.folder / "healthy").exists)
     assert process.running.returncode == 0
     assert PASSWORD not in (process.folder / "log").read_text()
 

@@ -29,7 +29,7 @@ VERSION = "1.23.2"
 USERNAME = "traboule@localhost"
 LOG_NAME = "label-studio.log"
 PORTS_TRIED = 100
-START_WITHIN_S = 300.0  # the first start makes the database: half a minute on two cores
+START_WITHIN_S = 600.0  # the first start makes the database: a minute on two busy cores
 STOP_WITHIN_S = 10.0
 # Label Studio's own list, without 127.0.0.0/8 and ::1.
 BANNED_SUBNETS = (
@@ -230,6 +230,11 @@ def environment_of(folder: Path, studio: RunningStudio) -> dict[str, str]:
         "LATEST_VERSION_CHECK": "false",
         "SENTRY_DSN": "",
         "FRONTEND_SENTRY_DSN": "",
+        # Its own limits are 1 to 3 s. Both of /api/ml within the 20 s that we wait for an answer.
+        "ML_CONNECTION_TIMEOUT": "5",
+        "ML_TIMEOUT_HEALTH": "5",
+        "ML_TIMEOUT_SETUP": "10",
+        "WEBHOOK_TIMEOUT": "5",
         # Webhooks and the ML backend are on loopback: everything else of its list stays refused.
         "USE_DEFAULT_BANNED_SUBNETS": "false",
         "USER_ADDITIONAL_BANNED_SUBNETS": ",".join(BANNED_SUBNETS),

@@ -38,7 +38,7 @@ def predicting(
     backend = make_backend(named, DetectionSettings(), store)
     wished = urlsplit(settings.backend_url or "").port or ANY_PORT
     with closing(backend.predictor), ExitStack() as running:
-        # It loads the models beforehand: Label Studio waits three seconds for an answer.
+        # It loads the models beforehand: Label Studio waits for an answer for seconds alone.
         if problem := find_problem(backend):
             tell(f"no predictions are given yet: {problem}")
         url = None

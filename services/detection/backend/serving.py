@@ -58,7 +58,7 @@ def open_images() -> ObjectStore:
 
 
 def load_models(backend: Backend) -> None:
-    """Beforehand: Label Studio waits three seconds for /setup. What is missing is tried again."""
+    """Beforehand: Label Studio waits a few seconds for /setup. What is missing is tried again."""
     for name in (*backend.settings.detectors, *backend.settings.face_detectors):
         try:
             backend.detectors([name])
