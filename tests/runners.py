@@ -163,7 +163,7 @@ def _lacks_container(image: str) -> str:
 @cache
 def _engine_answers() -> bool:
     try:
-        return subprocess.run(["docker", "info"], capture_output=True, timeout=20).returncode == 0
+        return subprocess.run(["docker", "info"], capture_output=True, timeout=90).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
 

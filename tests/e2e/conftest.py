@@ -12,10 +12,19 @@ from tests.e2e.engine import build_images, require_engine
 from tests.e2e.stack import Stack
 from tests.e2e.table import ROWS, SIZES, draw_table
 
+HERE = Path(__file__).parent
+SHARING_A_STACK = ("test_compose.py", "test_label_sets.py", "test_secrets.py", "test_security.py")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[ROWS] = []
     config.stash[SIZES] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """After all other layers; and last of all the tests of the shared stack, which is at work as
+    long as it is there."""
+    items.sort(key=lambda item: (item.path.parent == HERE, item.path.name in SHARING_A_STACK))
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ class Fault:
 
     name: str
     strike: Callable[[Scene], str]
-    drains_within_s: float = 240.0
+    drains_within_s: float = 480.0
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,14 @@ import pytest
 from docker.errors import APIError  # type: ignore[import-untyped]
 
 from tests.e2e.execution import DETECT, POLL, Line, ends_of, in_hand, read_lines
-from tests.e2e.stack import Stack, wait_until
+from tests.e2e.stack import Stack
+from tests.waiting import wait_until
 
 TRIES = 80
 LOGGED_WITHIN_S = 0.1  # from a write in a container to the engine's log
 FROZEN_WITHIN_S = 20.0
-BACK_WITHIN_S = 90.0
-ENDED_WITHIN_S = 90.0
+BACK_WITHIN_S = 240.0
+ENDED_WITHIN_S = 240.0
 TASKS = {"capture": POLL, "detection": DETECT}
 
 
@@ -48,7 +49,9 @@ def kill(container: Any, then: Callable[[], object] = lambda: None) -> str:
 
 def _die(container: Any, pid: int) -> int:
     events = container.client.api.events(
-        filters={"container": container.id, "event": "die"}, decode=True
+        since=int(time.time()),  # it may answer before it has begun to listen
+        filters={"container": container.id, "event": "die"},
+        decode=True,
     )
     with closing_stream(events):
         send_signal(pid, SIGKILL)
@@ -75,9 +78,11 @@ def kill_with_task_in_hand(stack: Stack, service: str) -> str:
 
 
 @contextmanager
-def frozen_with_task_in_hand(service: str, container: Any) -> Iterator[list[Line]]:
-    """The first lines of the tasks in hand."""
-    hand = _freeze_with_task_in_hand(service, container)
+def frozen_with_task_in_hand(
+    service: str, container: Any, also: Callable[[list[Line]], bool] = bool
+) -> Iterator[list[Line]]:
+    """The first lines of the tasks in hand; `also` says whether they will do."""
+    hand = _freeze_with_task_in_hand(service, container, also)
     try:
         yield hand
     finally:
@@ -96,11 +101,14 @@ def describe_ends(service: str, container: Any, hand: Iterable[Line]) -> str:
     return ", ".join(f"{count} {outcome}" for outcome, count in Counter(ends().values()).items())
 
 
-def _freeze_with_task_in_hand(service: str, container: Any) -> list[Line]:
+def _freeze_with_task_in_hand(
+    service: str, container: Any, also: Callable[[list[Line]], bool]
+) -> list[Line]:
     for _ in range(TRIES):
         freeze(container)
         time.sleep(LOGGED_WITHIN_S)
-        if hand := in_hand(read_lines(service, container), TASKS[service]):
+        hand = in_hand(read_lines(service, container), TASKS[service])
+        if hand and also(hand):
             return hand
         container.unpause()
         time.sleep(random.uniform(0.05, 0.3))

@@ -61,10 +61,9 @@ class Lane:
                         self._settle(scene, left.pop(0))
             except Unsurvived:
                 continue
-            except BaseException as error:
-                for fault in left:
-                    self.rows[fault.name].set_exception(error)
-                raise
+            except BaseException as error:  # no stack could be made, or one not be removed
+                if left:
+                    self.rows[left.pop(0).name].set_exception(error)
 
     def _settle(self, scene: Scene, fault: Fault) -> None:
         try:

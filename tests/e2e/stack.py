@@ -8,8 +8,7 @@ import secrets
 import signal
 import subprocess
 import tarfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -26,7 +25,7 @@ from pipeline.storage import ObjectStore, open_store
 from tests.e2e.engine import COMPOSE_FILE, ROOT
 from tests.runners import find_free_port
 
-UP_WITHIN_S = 300.0
+UP_WITHIN_S = 900.0
 SECRETS = "/secrets"
 USERS_FILE = f"{SECRETS}/broker/users.acl"
 WORKERS = ("scheduler", "capture", "detection", "maintenance", "labeling")
@@ -176,13 +175,6 @@ class Stack:
             if not any("user tests " in str(user) for user in init.acl_list()):
                 init.acl_load()
         return password
-
-
-def wait_until(true: Callable[[], object], within_s: float, what: str) -> None:
-    ends_at = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < ends_at, f"not within {within_s:.0f} s: {what}"
-        time.sleep(0.5)
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> Ran:

@@ -15,15 +15,16 @@ from pipeline import keys
 from pipeline.annotations import CLASSES
 from pipeline.labels.interface import write_interface
 from tests.e2e.label_studio import LabelStudio
-from tests.e2e.stack import Ran, Stack, wait_until
+from tests.e2e.stack import Ran, Stack
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]  # building images, the first time
 
 SIZE = (320, 240)
 BOX = {"x": 25.0, "y": 50.0, "width": 10.0, "height": 20.0, "rotation": 0}
 AS_YOLO = "2 0.3 0.6 0.1 0.2\n"
-DETECTED_WITHIN_S = 120.0
-FETCHED_WITHIN_S = 120.0
+DETECTED_WITHIN_S = 300.0
+FETCHED_WITHIN_S = 300.0
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import os
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +75,15 @@ def test_logs_show_no_secret(stack: Stack, secrets: dict[str, bytes]) -> None:
 
 def test_command_lines_show_no_secret(stack: Stack, secrets: dict[str, bytes]) -> None:
     """Every user of the machine may read them."""
+    seen = 0
     for container in containers(stack):
         if container.status == "running":
             for process in container.top()["Processes"]:
-                line = Path(f"/proc/{process[1]}/cmdline").read_bytes()
-                assert names_in(line, secrets) == [], container.name
+                with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+                    line = Path(f"/proc/{process[1]}/cmdline").read_bytes()
+                    seen += 1
+                    assert names_in(line, secrets) == [], container.name
+    assert seen >= 12
 
 
 def test_images_hold_no_secret(stack: Stack, secrets: dict[str, bytes]) -> None:

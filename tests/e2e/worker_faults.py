@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from signal import SIGSTOP
 from typing import Any
@@ -13,6 +14,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 
 from pipeline import keys
 from pipeline.broker import VISIBILITY_TIMEOUT_S
+from pipeline.storage import ObjectStore
 from tests.e2e.execution import DETECT, POLL, Line, read_lines
 from tests.e2e.fault import Scene
 from tests.e2e.happening import (
@@ -27,30 +29,30 @@ from tests.e2e.happening import (
     wait_until_healthy,
     worker_of,
 )
-from tests.e2e.stack import wait_until
+from tests.waiting import wait_until
 
-MET_WITHIN_S = 60.0
-ENDED_WITHIN_S = 150.0  # a task in hand may take 90 s
-REDELIVERED_WITHIN_S = VISIBILITY_TIMEOUT_S + 60
+MET_WITHIN_S = 240.0
+ENDED_WITHIN_S = 300.0  # a task in hand may take 90 s
+REDELIVERED_WITHIN_S = VISIBILITY_TIMEOUT_S + 180
 STOPPED_WITHIN_S = 45
-WATCHED_S = 15.0
+WATCHED_S, WATCHED_AT_MOST_S = 15.0, 180.0
 CLOSEST_POLLS_S = 0.9  # half of a camera's interval, but for what a poll takes to begin
 
 
 def kill_scheduler(scene: Scene) -> str:
     """While polls that it sent are under way: their leases outlive it."""
     capture = scene.stack.container("capture")
-    with frozen_with_task_in_hand("capture", capture) as hand:
-        leased = _leased(scene) & {line.get("camera") for line in hand}
-        assert leased, "no poll was under way"
+
+    def leased(hand: list[Line]) -> set[str]:
+        with scene.stack.catalog() as catalog:
+            under_lease = {row.id for row in catalog.cameras.all() if row.lease_token is not None}
+        return under_lease & {line.get("camera") for line in hand}
+
+    with frozen_with_task_in_hand("capture", capture, lambda hand: bool(leased(hand))) as hand:
+        polls = len(leased(hand))
         told = kill(scene.stack.container("scheduler"), then=capture.unpause)
     ends = describe_ends("capture", capture, hand)
-    return f"{len(leased)} polls under way (ended: {ends}), {told}"
-
-
-def _leased(scene: Scene) -> set[str]:
-    with scene.stack.catalog() as catalog:
-        return {row.id for row in catalog.cameras.all() if row.lease_token is not None}
+    return f"{polls} polls under way (ended: {ends}), {told}"
 
 
 def kill_capture(scene: Scene) -> str:
@@ -72,34 +74,40 @@ def kill_maintenance(scene: Scene) -> str:
 
 def die_after_image(scene: Scene) -> str:
     """Between the image and its detections, which make it a result."""
-    image, told = _die_at(scene, "die-after-image")
-    store = scene.stack.store()
-    assert store.exists(keys.stored_image(image))
-    assert not store.exists(keys.detections(image))
-    assert store.exists(keys.frame(image))
-    return f"image without result, {told}"
+
+    def look(image: str, store: ObjectStore) -> None:
+        assert store.exists(keys.stored_image(image))
+        assert not store.exists(keys.detections(image))
+        assert store.exists(keys.frame(image))
+
+    return f"image without result, {_die_at(scene, 'die-after-image', look)}"
 
 
 def die_before_delete(scene: Scene) -> str:
     """The result is there, and the unblurred frame as well."""
+
+    def look(image: str, store: ObjectStore) -> None:
+        assert store.exists(keys.detections(image))
+        assert store.exists(keys.frame(image))
+
     maintenance = scene.stack.container("maintenance")
     freeze(maintenance)  # it would remove the frame
     try:
-        image, told = _die_at(scene, "die-before-delete")
-        store = scene.stack.store()
-        assert store.exists(keys.detections(image))
-        assert store.exists(keys.frame(image))
+        told = _die_at(scene, "die-before-delete", look)
     finally:
         maintenance.unpause()
     return f"result beside its frame, {told}"
 
 
-def _die_at(scene: Scene, fault: str) -> tuple[str, str]:
+def _die_at(scene: Scene, fault: str, look: Callable[[str, ObjectStore], None]) -> str:
+    """`look` is called once it is dead, and before the message comes again."""
     container = scene.stack.container("detection")
     before = restarts(container)
     image = keys.image_of(_meet(scene, fault))
+    wait_until(lambda: restarts(container) > before, MET_WITHIN_S, "it is started again")
+    look(image, scene.stack.store())
     wait_until_back(container, before)
-    return image, f"restarts {before}→{restarts(container)}"
+    return f"restarts {before}→{restarts(container)}"
 
 
 def hang_task(scene: Scene) -> str:
@@ -197,10 +205,17 @@ def double_scheduler(scene: Scene) -> str:
 
 
 def _watch_polls(scene: Scene) -> list[dict[str, str]]:
-    """The polls that are sent, as the broker sees them."""
-    sent, ends_at = [], time.monotonic() + WATCHED_S
+    """The polls sent, as the broker sees them: for a while, and until both have sent one."""
+    sent: list[dict[str, str]] = []
+    began = time.monotonic()
+
+    def has_seen_enough() -> bool:
+        watched_s = time.monotonic() - began
+        both = len({one["host"] for one in sent}) > 1
+        return watched_s > (WATCHED_S if both else WATCHED_AT_MOST_S)
+
     with scene.stack.broker() as broker, broker.monitor() as monitor:  # type: ignore[no-untyped-call]
-        while time.monotonic() < ends_at:
+        while not has_seen_enough():
             try:
                 command = monitor.next_command()["command"]
             except RedisTimeout:

@@ -37,7 +37,7 @@ from pipeline.routes import SENDERS
 from pipeline.storage.s3_address import read_address
 from tests.integration.init_stack import ROOT, Stack, list_all, open_database, start_stack
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 
 # Ends the process (-9) when it has said its n-th line: between that change and the next.
 KILLED = """
