@@ -6,17 +6,20 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from pipeline.errors import FetchError
 from pipeline.fetch import Fetcher, FetchLimits, Response, Validators
 
-DEADLINE_S = 0.5
+PATIENCE_S = 60  # for what comes
+DEADLINE_S = 0.5  # for what never comes
 MAX_BYTES = 1_000_000
-LIMITS = FetchLimits(deadline_s=DEADLINE_S, max_bytes=MAX_BYTES)
+LIMITS = FetchLimits(PATIENCE_S, PATIENCE_S, PATIENCE_S, MAX_BYTES)
+HASTY = replace(LIMITS, deadline_s=DEADLINE_S)
+_TLS_HANDSHAKE = b"\x16"
 
 Answer = Callable[[socket.socket], None]
 
@@ -35,8 +38,12 @@ class Server:
         self._accepting.start()
 
     @property
+    def port(self) -> int:
+        return int(self.listener.getsockname()[1])
+
+    @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.listener.getsockname()[1]}"
+        return f"127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
@@ -69,7 +76,7 @@ class Server:
 
 def read_request(connection: socket.socket) -> bytes:
     request = b""
-    while not request.endswith(b"\r\n\r\n"):
+    while not (request.endswith(b"\r\n\r\n") or request.startswith(_TLS_HANDSHAKE)):
         chunk = connection.recv(4096)
         if not chunk:
             break
@@ -83,18 +90,14 @@ Serve = Callable[[Answer | bytes], Server]
 @contextmanager
 def start_servers() -> Iterator[Serve]:
     """Gives what starts one; all are closed at the end."""
-    servers: list[Server] = []
+    with ExitStack() as servers:
 
-    def start(answer: Answer | bytes) -> Server:
-        server = Server(
-            (lambda connection: connection.sendall(answer)) if isinstance(answer, bytes) else answer
-        )
-        servers.append(server)
-        return server
+        def start(answer: Answer | bytes) -> Server:
+            if isinstance(answer, bytes):
+                return start(lambda connection: connection.sendall(answer))
+            return servers.enter_context(closing(Server(answer)))
 
-    yield start
-    for server in servers:
-        server.close()
+        yield start
 
 
 def reply(body: bytes, *headers: str, status: str = "200 OK", length: int | None = None) -> bytes:
@@ -112,7 +115,7 @@ def fetch(url: str, validators: Validators | None = None) -> Response:
     return Fetcher(LIMITS, "Traboule/test").fetch(url, validators)
 
 
-def failure(url: str) -> FetchError:
+def failure(url: str, limits: FetchLimits = LIMITS) -> FetchError:
     with pytest.raises(FetchError) as caught:
-        fetch(url)
+        Fetcher(limits, "Traboule/test").fetch(url)
     return caught.value

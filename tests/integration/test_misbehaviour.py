@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,10 +21,11 @@ from pipeline.settings import PipelineSettings
 from pipeline.storage import open_store
 from services.scheduler.sources import save_camera
 from services.simulation.city import City
-from services.simulation.misbehaviour import Misbehaviour, draw_placeholder
+from services.simulation.misbehaviour import Misbehaviour, Pace, draw_placeholder
 from services.simulation.server import CityServer, serve
+from tests.waiting import wait_until
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 EXPECTED = {
     Misbehaviour.NOT_MODIFIED: Outcome.NOT_MODIFIED,
@@ -45,8 +45,13 @@ EXPECTED = {
     Misbehaviour.JPEG_BOMB: Outcome.TOO_MANY_PIXELS,
 }
 KINDS = list(EXPECTED)
+DRAWN = (  # their answers have a frame in them
+    *(Misbehaviour.NOT_MODIFIED, Misbehaviour.SAME_BYTES, Misbehaviour.TRUNCATED),
+    *(Misbehaviour.SLOW, Misbehaviour.DRIPPED_BODY),
+)
 AFTER_A_FRAME = {Misbehaviour.NOT_MODIFIED}  # the answer to a question about an earlier frame
 WELL = ["sim-1", "sim-2"]
+WELL_OUTCOMES = {*(Outcome.KEPT, Outcome.NEAR_DUPLICATE, Outcome.NOT_MODIFIED, Outcome.SAME_BYTES)}
 MOST_GROWTH_BYTES = 60 * 2**20
 
 
@@ -58,7 +63,7 @@ def id_of(kind: Misbehaviour) -> str:
 def running(data: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The pipeline in a process of its own, polling the cameras it finds in `data`."""
     command = [sys.executable, "-m", "traboule", "run", "--simulate", "0", "--no-browser"]
-    settings = {"CAPTURE_DEADLINE_S": "5", "CAPTURE_MIN_FREE_BYTES": "0"}
+    settings = {"CAPTURE_DEADLINE_S": "20", "CAPTURE_MIN_FREE_BYTES": "0"}
     with (data / "output").open("wb") as output:
         pipeline = subprocess.Popen(
             [*command, "--data", str(data)],
@@ -66,9 +71,13 @@ def running(data: Path) -> Iterator[subprocess.Popen[bytes]]:
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-        yield pipeline
-        pipeline.send_signal(signal.SIGINT)
-        assert pipeline.wait(60) == 0, (data / "output").read_text()
+        try:
+            yield pipeline
+            pipeline.send_signal(signal.SIGINT)
+            assert pipeline.wait(120) == 0, (data / "output").read_text()
+        finally:
+            pipeline.kill()
+            pipeline.wait()
 
 
 def resident_bytes(pid: int) -> int:
@@ -95,31 +104,28 @@ def fill(settings: PipelineSettings, city: CityServer, cameras: list[str]) -> No
 def test_every_misbehaviour_is_a_counted_outcome_of_its_camera(tmp_path: Path) -> None:
     settings = PipelineSettings.of_folder(tmp_path)
     cameras = [*WELL, *map(id_of, KINDS)]
-    with serve(City(len(cameras), refresh_s=1.5)) as city:
-        for camera_id in cameras:
+    pace = Pace(slow_s=1, patience_s=120)  # in time, and never
+    with serve(City(len(cameras), refresh_s=10), pace=pace) as city:
+        for camera_id in [*WELL, *map(id_of, DRAWN)]:
             city.frame(camera_id)  # backgrounds are drawn before the clock runs
         fill(settings, city, cameras)
         for kind in KINDS:
             if kind not in AFTER_A_FRAME:
                 city.misbehave(id_of(kind), kind)
         with running(tmp_path) as pipeline:
-            wait_for(lambda: all(city.requests[id_of(kind)] for kind in AFTER_A_FRAME))
+            wait_until(lambda: all(city.requests[id_of(kind)] for kind in AFTER_A_FRAME), 180)
             for kind in AFTER_A_FRAME:
                 city.misbehave(id_of(kind), kind)
-            wait_for(lambda: all(city.sent[id_of(kind), kind] for kind in KINDS))
-            time.sleep(12)
+            wait_until(lambda: all(city.sent[id_of(kind), kind] >= 2 for kind in KINDS), 180)
             before = resident_bytes(pipeline.pid)
-            time.sleep(18)
+            wait_until(lambda: all(city.sent[id_of(kind), kind] >= 3 for kind in KINDS), 180)
             growth = resident_bytes(pipeline.pid) - before
-        sent = {kind: city.sent[id_of(kind), kind] for kind in KINDS}
-    assert min(sent.values()) >= 1, f"a fault never happened: {sent}"
 
     catalog = open_catalog(settings.catalog_url)
     counted = catalog.counters.totals()
     for kind, expected in EXPECTED.items():
         assert counted[id_of(kind)].get(expected, 0) >= 1, (kind, counted[id_of(kind)])
-        other = set(counted[id_of(kind)]) - {expected, Outcome.KEPT, Outcome.NEAR_DUPLICATE}
-        assert other == set(), (kind, counted[id_of(kind)])
+        assert set(counted[id_of(kind)]) <= {expected, *WELL_OUTCOMES}, (kind, counted)
         row = catalog.cameras.get(id_of(kind))
         assert row is not None
         assert (row.failures > 0) == (expected in FAILURES)
@@ -129,7 +135,7 @@ def test_every_misbehaviour_is_a_counted_outcome_of_its_camera(tmp_path: Path) -
             assert all(drop.reason for drop in listed)
     for camera_id in WELL:
         polls = sum(counted[camera_id].values())
-        assert set(counted[camera_id]) <= {Outcome.KEPT, Outcome.NEAR_DUPLICATE, "same-bytes"}
+        assert set(counted[camera_id]) <= WELL_OUTCOMES
         assert polls >= 5, f"{camera_id} was held up: {counted[camera_id]}"
     catalog.close()
     assert growth < MOST_GROWTH_BYTES
@@ -143,17 +149,10 @@ def test_camera_that_recovers_is_kept_again_without_help(tmp_path: Path) -> None
         city.misbehave("sim-1", Misbehaviour.SERVER_ERROR)
         catalog = open_catalog(settings.catalog_url)
         with running(tmp_path):
-            wait_for(lambda: "http-error" in catalog.counters.totals().get("sim-1", {}))
+            wait_until(lambda: "http-error" in catalog.counters.totals().get("sim-1", {}))
             city.misbehave("sim-1", None)
-            wait_for(lambda: "kept" in catalog.counters.totals()["sim-1"])
+            wait_until(lambda: "kept" in catalog.counters.totals()["sim-1"])
         row = catalog.cameras.get("sim-1")
         assert row is not None
         assert row.failures == 0
         catalog.close()
-
-
-def wait_for(condition: Callable[[], bool], within_s: float = 25.0) -> None:
-    ends_at = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < ends_at, "did not happen in time"
-        time.sleep(0.1)

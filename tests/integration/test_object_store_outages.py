@@ -14,10 +14,11 @@ from pipeline.errors import StorageDenied, StorageError
 from pipeline.storage import JSON, ObjectStore, StoredObject, open_store
 from tests.buckets import make_buckets
 from tests.servers import Server, start_minio
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
-ENDS_WITHIN_S = 15  # a detection has 25
+ENDS_WITHIN_S = 25  # as much as a detection has
 THREADS = 16
 STORED = StoredObject(b"{}", JSON)
 KEY = "sources/a.json"
@@ -39,8 +40,9 @@ def test_store_that_was_stopped_is_used_again(server: Server, store: ObjectStore
     store.put(KEY, STORED)
     server.stop()
     try:
-        assert seconds_to_fail(lambda: store.put("sources/b.json", STORED)) < 2
-        assert seconds_to_fail(lambda: store.get(KEY)) < 2
+        for ask in (lambda: store.put("sources/b.json", STORED), lambda: store.get(KEY)):
+            with pytest.raises(StorageError, match="Connection refused"):
+                ask()
     finally:
         server.start()
     store.put("sources/b.json", STORED)
@@ -94,13 +96,15 @@ def test_store_killed_under_many_writers_keeps_what_it_took(
 
     with ThreadPoolExecutor(THREADS) as pool:
         writers = [pool.submit(write, thread) for thread in range(THREADS)]
-        wait_until(lambda: len(taken) > 2 * THREADS)
-        server.kill()
-        wait_until(lambda: len(refused) >= THREADS)
-        before = len(taken)
-        server.start()
-        wait_until(lambda: len(taken) > before + THREADS)
-        stop.set()
+        try:
+            wait_until(lambda: len(taken) > 2 * THREADS)
+            server.kill()
+            wait_until(lambda: len(refused) >= THREADS)
+            before = len(taken)
+            server.start()
+            wait_until(lambda: len(taken) > before + THREADS)
+        finally:
+            stop.set()
         for writer in writers:
             writer.result()
     listed = {entry.key for entry in store.list("images/")}
@@ -138,10 +142,3 @@ def seconds_to_fail(ask: Callable[[], object]) -> float:
     with pytest.raises(StorageError):
         ask()
     return time.monotonic() - started_s
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    ends_at = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < ends_at, "did not happen in time"
-        time.sleep(0.05)

@@ -3,15 +3,15 @@ from __future__ import annotations
 import base64
 import gzip
 import socket
-import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from pipeline.fetch import Fetcher, Validators
 from pipeline.records import Outcome
-from tests.raw_server import DEADLINE_S, LIMITS, MAX_BYTES, Serve, failure, fetch, reply
+from tests.raw_server import LIMITS, MAX_BYTES, Serve, failure, fetch, reply
 
 
 def test_answer_is_given_with_its_headers_and_its_address(serve: Serve) -> None:
@@ -20,7 +20,7 @@ def test_answer_is_given_with_its_headers_and_its_address(serve: Serve) -> None:
     assert (response.status, response.body, response.not_modified) == (200, b"pixels", False)
     assert response.headers["etag"] == '"a1"'
     assert response.url == f"http://{server.address}/camera.jpg?t=1"
-    assert 0 < response.elapsed_s < DEADLINE_S
+    assert response.elapsed_s > 0
 
 
 def test_request_says_who_asks_and_wants_no_compression(serve: Serve) -> None:
@@ -181,17 +181,12 @@ def test_redirect_to_no_address_is_a_failure(serve: Serve, target: str) -> None:
 def test_threads_share_a_fetcher(serve: Serve) -> None:
     server = serve(reply(b"x" * 100_000))
     fetcher = Fetcher(LIMITS, "Traboule/test")
-    bodies: list[int] = []
 
-    def poll() -> None:
-        bodies.extend(len(fetcher.fetch(server.url).body) for _ in range(10))
+    def poll(_: int) -> list[int]:
+        return [len(fetcher.fetch(server.url).body) for _ in range(10)]
 
-    threads = [threading.Thread(target=poll) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert bodies == [100_000] * 80
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(poll, range(8))) == [[100_000] * 10] * 8
 
 
 def test_authorization_is_for_the_first_address_alone(serve: Serve) -> None:

@@ -24,6 +24,8 @@ def file(tmp_path: Path) -> Iterator[Path]:
     before = (root.handlers[:], root.level, chatty.level)
     configured = structlog.get_config()
     start_logs(tmp_path / "logs" / "traboule.log")
+    # Else loggers of modules would keep these settings for good.
+    structlog.configure(cache_logger_on_first_use=False)
     yield tmp_path / "logs" / "traboule.log"
     for handler in root.handlers:
         handler.close()

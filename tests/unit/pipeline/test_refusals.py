@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import socket
 import struct
-import threading
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -21,17 +20,8 @@ def test_broken_gzip_is_an_error(serve: Serve) -> None:
 
 
 def test_server_without_tls_is_unreachable_over_https(serve: Serve) -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def talk_plainly() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            connection.recv(4096)
-
-    threading.Thread(target=talk_plainly, daemon=True).start()
-    error = failure(f"https://127.0.0.1:{listener.getsockname()[1]}/")
-    listener.close()
+    server = serve(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    error = failure(f"https://{server.address}/")
     assert error.outcome is Outcome.UNREACHABLE
     assert "secure" in error.reason
 
@@ -45,9 +35,10 @@ def test_reset_connection_is_unreachable(serve: Serve) -> None:
 
 
 def test_refused_connection_is_unreachable_and_shows_no_credentials() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    error = failure(f"http://me:secret@127.0.0.1:{port}/x?key=secret")
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        port = deaf.getsockname()[1]
+        error = failure(f"http://me:secret@127.0.0.1:{port}/x?key=secret")
     assert error.outcome is Outcome.UNREACHABLE
     assert "127.0.0.1" in error.reason
     assert "secret" not in error.reason

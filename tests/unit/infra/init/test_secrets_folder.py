@@ -115,7 +115,7 @@ def test_one_init_at_a_time(folder: SecretsFolder) -> None:
         thread.join(0.2)
         assert done == []
         done.append("first")
-    thread.join(10)
+    thread.join(60)
     assert done == ["first", "second"]
 
 

@@ -42,7 +42,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 def start(environment: dict[str, str], secrets: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["sh", START, secrets], env=environment, capture_output=True, text=True, timeout=10
+        ["sh", START, secrets], env=environment, capture_output=True, text=True, timeout=60
     )
 
 

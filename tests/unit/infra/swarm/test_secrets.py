@@ -62,7 +62,7 @@ def make(environment: Mapping[str, str], generation: str = "1") -> subprocess.Co
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
 
 

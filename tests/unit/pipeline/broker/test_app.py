@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +16,7 @@ from pipeline.broker import Handlers, Publish, make_app, make_worker, publisher
 from pipeline.errors import TransientError
 from pipeline.messages import ImageStored, Message, PollDue, SaveCamera
 from pipeline.records import Camera
+from tests.waiting import wait_until
 
 MEMORY = "memory://localhost/"
 
@@ -27,18 +27,13 @@ def working(app: Celery) -> Iterator[None]:
     state.should_stop = None
     thread = threading.Thread(target=worker.start, daemon=True)
     thread.start()
-    yield
-    state.should_stop = 0  # type: ignore[assignment]
-    thread.join(10)
+    try:
+        yield
+    finally:
+        state.should_stop = 0  # type: ignore[assignment]
+        thread.join(60)
+        state.should_stop = None
     assert not thread.is_alive()
-    state.should_stop = None
-
-
-def wait_for(condition: Any, within_s: float = 10.0) -> None:
-    ends_at = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < ends_at, "did not happen in time"
-        time.sleep(0.02)
 
 
 def test_message_reaches_its_handler_with_context_and_log_fields() -> None:
@@ -52,7 +47,7 @@ def test_message_reaches_its_handler_with_context_and_log_fields() -> None:
     app = make_app("capture", MEMORY, handlers, lambda publish: seen)
     with working(app):
         publisher(app)(PollDue(camera="cwl7033", token="t"))
-        wait_for(lambda: seen)
+        wait_until(lambda: seen)
     [(message, fields)] = seen
     assert message == PollDue(camera="cwl7033", token="t")
     assert fields["camera"] == "cwl7033"
@@ -76,7 +71,7 @@ def test_transient_error_is_retried_and_another_is_not() -> None:
     with working(app):
         publisher(app)(ImageStored(image="broken"))
         publisher(app)(ImageStored(image="unlucky"))
-        wait_for(lambda: runs.count("unlucky") == 2)
+        wait_until(lambda: runs.count("unlucky") == 2)
     assert runs.count("broken") == 1
 
 
@@ -103,7 +98,7 @@ def test_message_whose_retry_the_broker_refuses_comes_again(
     app = make_app("scheduler", MEMORY, handlers, lambda publish: None)
     with capture_logs() as told, working(app):
         publisher(app)(SaveCamera(camera=Camera(id="a", url="http://h/a.jpg")))
-        wait_for(lambda: len(runs) == 3)
+        wait_until(lambda: len(runs) == 3)
     refused = [line["reason"] for line in told if line["event"].startswith("retry not taken")]
     assert refused == ["still full", "full"]
 

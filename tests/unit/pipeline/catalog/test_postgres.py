@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from pipeline.catalog import open_catalog, postgres
@@ -15,10 +13,8 @@ def test_server_that_accepts_and_says_nothing_is_given_up(
 ) -> None:
     monkeypatch.setattr(postgres, "CONNECT_WITHIN_S", 2)  # the least that libpq knows
     silent = serve(b"")
-    began = time.monotonic()
     with pytest.raises(CatalogError, match="did not answer: connection timeout expired"):
         open_catalog(f"postgresql+psycopg://capture:secret@{silent.address}/traboule")
-    assert time.monotonic() - began < 5
 
 
 def test_nobody_there_is_a_catalog_error() -> None:

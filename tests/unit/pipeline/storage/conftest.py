@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -89,20 +90,28 @@ class _Handler(BaseHTTPRequestHandler):
 Serve = Callable[[Answer | Give], FakeServer]
 
 
+@contextmanager
+def serving(server: FakeServer) -> Iterator[FakeServer]:
+    thread = threading.Thread(target=server.serve_forever, args=[0.01], daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 @pytest.fixture
 def serve_store() -> Iterator[Serve]:
-    servers: list[FakeServer] = []
+    with ExitStack() as servers:
 
-    def start(give: Answer | Give) -> FakeServer:
-        server = FakeServer((lambda _: give) if isinstance(give, Answer) else give)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-        return server
+        def start(give: Answer | Give) -> FakeServer:
+            if isinstance(give, Answer):
+                return start(lambda _: give)
+            return servers.enter_context(serving(FakeServer(give)))
 
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+        yield start
 
 
 @pytest.fixture

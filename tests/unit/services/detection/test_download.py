@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ import pytest
 from pipeline.errors import CorruptModel, TransientError, UserError
 from services.detection.download import pull_model
 from services.detection.models import ModelFile
+from tests.quiet_server import QuietServer
 
 OFFICIAL = bytes(range(256)) * 1000
 
@@ -52,8 +51,7 @@ class Handler(BaseHTTPRequestHandler):
         if announced is not None:
             self.send_header("Content-Length", str(len(body) if announced < 0 else announced))
         self.end_headers()
-        with contextlib.suppress(ConnectionError):  # the client had enough
-            self.wfile.write(body)
+        self.wfile.write(body)
 
     def drip_body(self) -> None:
         self.send_response(200)
@@ -65,9 +63,8 @@ class Handler(BaseHTTPRequestHandler):
         self.drip(b"x")
 
     def drip(self, byte: bytes) -> None:
-        with contextlib.suppress(ConnectionError):
-            while not self.stop.wait(0.02):
-                self.wfile.write(byte)
+        while not self.stop.wait(0.02):
+            self.wfile.write(byte)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -78,13 +75,9 @@ def host() -> Iterator[Host]:
     asked: list[str] = []
     stop = threading.Event()
     handler = type("Bound", (Handler,), {"asked": asked, "stop": stop})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield Host(f"http://127.0.0.1:{server.server_address[1]}", asked)
+    with QuietServer(handler) as server:
+        yield Host(server.url, asked)
         stop.set()
-        server.shutdown()
-        thread.join()
 
 
 def make_model(*urls: str) -> ModelFile:
@@ -104,10 +97,12 @@ def ignore(received: int, expected: int) -> None:
     pass
 
 
-def find_dead_address() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}/good"
+@pytest.fixture
+def dead_address() -> Iterator[str]:
+    """Its port is taken, and nobody listens there."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{deaf.getsockname()[1]}/good"
 
 
 def test_pull_writes_the_file_and_tells_its_progress(host: Host, tmp_path: Path) -> None:
@@ -136,8 +131,8 @@ def test_pull_replaces_a_corrupt_file(host: Host, tmp_path: Path) -> None:
     assert path.read_bytes() == OFFICIAL
 
 
-def test_pull_tries_the_next_address(host: Host, tmp_path: Path) -> None:
-    urls = [find_dead_address(), *(f"{host.address}/{path}" for path in ("no", "other", "good"))]
+def test_pull_tries_the_next_address(host: Host, dead_address: str, tmp_path: Path) -> None:
+    urls = [dead_address, *(f"{host.address}/{path}" for path in ("no", "other", "good"))]
     assert pull_model(make_model(*urls), tmp_path, progress=ignore).read_bytes() == OFFICIAL
     assert host.asked == ["/no", "/other", "/good"]
 
@@ -172,17 +167,15 @@ def test_pull_of_nothing_whole_can_be_tried_again(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pull_from_a_dead_address_can_be_tried_again(tmp_path: Path) -> None:
+def test_pull_from_a_dead_address_can_be_tried_again(dead_address: str, tmp_path: Path) -> None:
     with pytest.raises(TransientError, match="ConnectionError"):
-        pull_model(make_model(find_dead_address()), tmp_path, progress=ignore)
+        pull_model(make_model(dead_address), tmp_path, progress=ignore)
 
 
 @pytest.mark.parametrize("path", ["drips", "drips-headers"])
 def test_pull_ends_at_its_deadline(host: Host, tmp_path: Path, path: str) -> None:
-    started = time.monotonic()
     with pytest.raises(TransientError, match="in time"):
         pull_model(make_model(f"{host.address}/{path}"), tmp_path, progress=ignore, deadline_s=0.3)
-    assert time.monotonic() - started < 3
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,35 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
+from pipeline.cadence import utc_now
 from pipeline.errors import CatalogError
 from pipeline.settings import PipelineSettings
 from services.detection.models import MODELS, ModelFile
 from services.detection.settings import DetectionSettings
 from services.detection.supply import Patience, supply_models
 from services.detection.tasks import prepare
+from tests.quiet_server import QuietServer
 from tests.stages import draw, open_stages
+from tests.waiting import wait_until
 
 BODIES = {"face": b"face" * 20_000, "thing": b"thing" * 20_000}
-QUICK = Patience(at_start_s=5.0, first_pause_s=0.02, longest_pause_s=0.1, pull_s=5.0)
+QUICK = Patience(at_start_s=120, first_pause_s=0.02, longest_pause_s=0.1, pull_s=60)
 
 
 @dataclass
 class Host:
-    """Serves models, those in `down` excepted, slowly where `delay_s` says so."""
+    """Serves models, those in `down` excepted. `before_giving`: as one is given, by name."""
 
     address: str = ""
     down: set[str] = field(default_factory=set)
-    delay_s: float = 0.0
+    before_giving: Callable[[str], object] = lambda name: None
     asked: list[str] = field(default_factory=list)
 
 
@@ -47,7 +49,7 @@ def host() -> Iterator[Host]:
             if name in host.down:
                 self.send_error(503)
                 return
-            time.sleep(host.delay_s)
+            host.before_giving(name)
             self.send_response(200)
             self.send_header("Content-Length", str(len(BODIES[name])))
             self.end_headers()
@@ -56,13 +58,9 @@ def host() -> Iterator[Host]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        host.address = f"http://127.0.0.1:{server.server_address[1]}"
+    with QuietServer(Handler) as server:
+        host.address = server.url
         yield host
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -142,23 +140,21 @@ def test_one_model_out_of_reach_does_not_keep_the_other_away(
     assert thread is not None
     assert (settings.models_cache / "thing.onnx").read_bytes() == BODIES["thing"]
     assert arrivals.count == 1
-    while host.asked.count("face") < 3:
-        time.sleep(0.01)
+    wait_until(lambda: host.asked.count("face") >= 3)
     host.down = set()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert has_all(settings)
     assert arrivals.count == 2
 
 
 def test_work_begins_in_time_without_models(settings: DetectionSettings, host: Host) -> None:
-    host.delay_s = 0.6
-    began = time.monotonic()
-    hasty = Patience(at_start_s=0.3, first_pause_s=0.02, longest_pause_s=0.1, pull_s=5.0)
-    thread = supply_models(settings, Arrivals(), hasty)
-    assert time.monotonic() - began < 0.55
+    has_begun = threading.Event()
+    host.before_giving = lambda name: has_begun.wait(60)
+    thread = supply_models(settings, Arrivals(), replace(QUICK, at_start_s=0.3))
+    has_begun.set()
     assert thread is not None and thread.daemon
-    thread.join(10)
+    thread.join(60)
     assert has_all(settings)
 
 
@@ -167,7 +163,7 @@ def test_arrival_is_told_until_it_was_heard(settings: DetectionSettings, host: H
     thread = supply_models(settings, arrivals, QUICK)
     assert has_all(settings)
     assert thread is not None, "nobody has heard of it"
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert arrivals.count == 4
     assert sorted(host.asked) == ["face", "thing"]
@@ -180,13 +176,10 @@ def test_arrival_that_was_not_heard_is_told_with_the_next(
     host.down = {"face"}
     thread = supply_models(settings, arrivals, QUICK)
     assert thread is not None
-    while arrivals.count < 2:
-        time.sleep(0.01)
-    while len(host.asked) < 6:
-        time.sleep(0.01)
+    wait_until(lambda: arrivals.count >= 2 and len(host.asked) >= 6)
     assert arrivals.count == 2, "what was heard is not told again"
     host.down = set()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive() and has_all(settings)
     assert arrivals.count == 3
 
@@ -199,12 +192,13 @@ def test_cache_that_cannot_be_written_does_not_stop_the_work(
     thread = supply_models(unwritable, Arrivals(), QUICK)
     assert thread is not None and thread.is_alive()
     (tmp_path / "file").unlink()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive() and has_all(unwritable)
 
 
 def test_several_share_a_cache(settings: DetectionSettings, host: Host) -> None:
-    host.delay_s = 0.3  # so that all are at it together
+    together = threading.Barrier(3, timeout=60)
+    host.before_giving = lambda name: name == "face" and together.wait()
     with ThreadPoolExecutor(3) as pool:
         left = list(pool.map(lambda _: supply_models(settings, Arrivals(), QUICK), range(3)))
     assert left == [None, None, None]
@@ -227,5 +221,5 @@ def test_images_that_await_a_model_are_announced_when_it_comes(
     prepare(shared, settings.model_copy(update={"pull_models": True}))
     assert has_all(settings)
     due_at = stages.row(image).announce_at
-    assert due_at is not None and due_at < now + timedelta(hours=1)
+    assert due_at is not None and due_at <= utc_now()
     stages.catalog.close()

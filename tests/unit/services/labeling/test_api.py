@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -13,12 +14,14 @@ import pytest
 from pipeline import keys
 from pipeline.errors import UserError
 from pipeline.messages import FollowChanges, Message
+from services.labeling import api
 from services.labeling.api import MAX_BODY_BYTES, make_api, serving
 from services.labeling.settings import ImageAccess
 from services.labeling.signing import sign_address
 from services.labeling.studio.project import SECRET_HEADER
 from services.labeling.webhook import Doorbell
 from tests.round_trip import RoundTrip
+from tests.waiting import wait_until
 
 SECRET = {SECRET_HEADER: "knock knock"}
 
@@ -30,26 +33,31 @@ class Served:
 
     def ask(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
-    ) -> tuple[int, bytes, float]:
-        """Status, body and seconds."""
-        began = time.monotonic()
-        with closing(HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
+    ) -> tuple[int, bytes]:
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
-            return answer.status, answer.read(), time.monotonic() - began
+            return answer.status, answer.read()
 
 
 @contextmanager
-def serve(trip: RoundTrip) -> Iterator[Served]:
+def serve(
+    trip: RoundTrip, before_publishing: Callable[[], object] = lambda: None
+) -> Iterator[Served]:
     published: list[Message] = []
-    api = make_api(trip.settings, trip.workspace.store, Doorbell(published.append, within_s=0.05))
-    with serving(api, "127.0.0.1", 0) as port:
+
+    def publish(message: Message) -> None:
+        before_publishing()
+        published.append(message)
+
+    app = make_api(trip.settings, trip.workspace.store, Doorbell(publish, within_s=0.05))
+    with serving(app, "127.0.0.1", 0) as port:
         yield Served(port, published)
 
 
 def test_health_is_told(trip: RoundTrip) -> None:
     with serve(trip) as served:
-        assert served.ask("GET", "/health")[:2] == (200, b'{"status":"UP"}')
+        assert served.ask("GET", "/health") == (200, b'{"status":"UP"}')
 
 
 def test_answers_are_not_held_back_for_the_next_packet(
@@ -77,13 +85,15 @@ def test_slash_too_many_is_not_found_and_leads_nowhere(trip: RoundTrip, path: st
 
 
 def test_webhook_is_answered_at_once_and_passed_on_as_a_hint(trip: RoundTrip) -> None:
-    with serve(trip) as served:
+    """Label Studio waits for a second: less than a broker may take."""
+    answered = threading.Event()
+    with serve(trip, lambda: answered.wait(60)) as served:
         for _ in range(5):  # replayed
-            status, body, took_s = served.ask("POST", "/webhook", b'{"action": "x"}', SECRET)
-            assert (status, body) == (204, b"")
-            assert took_s < 0.9, "Label Studio waits for a second"
-        time.sleep(0.2)
-        assert 1 <= len(served.published) <= 5
+            assert served.ask("POST", "/webhook", b'{"action": "x"}', SECRET) == (204, b"")
+        assert served.published == []
+        answered.set()
+        wait_until(lambda: served.published)
+        assert len(served.published) <= 5
         assert set(map(type, served.published)) == {FollowChanges}
 
 
@@ -104,16 +114,19 @@ def test_webhook_without_a_secret_of_ours_knows_nobody(trip: RoundTrip) -> None:
 
 
 def test_payload_is_neither_read_to_its_end_nor_logged(
-    trip: RoundTrip, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    trip: RoundTrip,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(api, "BODY_WITHIN_S", 60)  # for an end that does not come
     caplog.set_level(logging.DEBUG)
+    longer = SECRET | {"Content-Length": str(2 * MAX_BODY_BYTES)}
     body = b'{"project": {"token": "7f3a-do-not-show"}, "x": "' + b"a" * MAX_BODY_BYTES + b'"}'
     with serve(trip) as served:
-        status, _, took_s = served.ask("POST", "/webhook", body, SECRET)
-        assert (status, took_s < 2) == (204, True)
+        assert served.ask("POST", "/webhook", body, longer)[0] == 204
         assert served.ask("POST", "/webhook", b"not json at all \xff", SECRET)[0] == 204
-        time.sleep(0.1)
-        assert served.published
+        wait_until(lambda: served.published)
     assert "7f3a-do-not-show" not in caplog.text + "".join(capsys.readouterr())
 
 
@@ -123,7 +136,7 @@ def test_webhook_whose_body_never_comes_is_answered(trip: RoundTrip) -> None:
         connection.putheader("Content-Length", "100")
         connection.putheader(*next(iter(SECRET.items())))
         connection.endheaders()
-        connection.sock.settimeout(8)
+        connection.sock.settimeout(60)
         assert connection.getresponse().status == 204
 
 
@@ -133,7 +146,7 @@ def test_image_is_given_for_a_signed_address_alone(trip: RoundTrip) -> None:
     path = sign_address(base, "a secret", image).removeprefix(base)
     stored = trip.workspace.store.get(keys.stored_image(image)).data
     with serve(trip) as served:
-        assert served.ask("GET", path)[:2] == (200, stored)
+        assert served.ask("GET", path) == (200, stored)
         for wrong in (
             path.replace(image, other),
             path.partition("?")[0],
@@ -154,6 +167,6 @@ def test_images_are_not_served_where_label_studio_has_them_otherwise(trip: Round
 
 def test_port_that_is_taken_is_told(trip: RoundTrip, tmp_path: Path) -> None:
     with serve(trip) as served, pytest.raises(UserError, match="cannot listen on"):
-        api = make_api(trip.settings, trip.workspace.store, Doorbell(lambda message: None))
-        with serving(api, "127.0.0.1", served.port):
+        app = make_api(trip.settings, trip.workspace.store, Doorbell(lambda message: None))
+        with serving(app, "127.0.0.1", served.port):
             pass

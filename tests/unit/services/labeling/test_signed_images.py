@@ -40,7 +40,7 @@ class Served:
     def ask(self, path: str, method: str = "GET", **headers: str) -> Shown:
         """As bytes are sent, and no client's idea of an address."""
         named = {key.replace("_", "-"): value for key, value in headers.items()}
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.putrequest(method, path, skip_host="Host" in named)
             for name, value in named.items():

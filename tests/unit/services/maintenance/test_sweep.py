@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -231,7 +231,9 @@ def test_object_that_is_no_images_stops_no_sweep(stages: Stages, key: str) -> No
 
 
 class Slow:
-    """A store that takes its time to list."""
+    """A store that takes a second to list, by a clock that moves with nothing else."""
+
+    now = 0.0
 
     def __init__(self, store: Any) -> None:
         self._store = store
@@ -239,17 +241,21 @@ class Slow:
 
     def list(self, prefix: str) -> Any:
         self.listed.append(prefix)
-        time.sleep(0.05)
+        self.now += 1
         return self._store.list(prefix)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
 
-def test_sweep_ends_in_time_and_the_next_goes_on(stages: Stages, announced: Announced) -> None:
+def test_sweep_ends_in_time_and_the_next_goes_on(
+    stages: Stages, announced: Announced, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stages.keep(draw(1))
     slow = Slow(stages.store)
-    context = replace(announced.context(sweep_s=0.01), store=slow)
+    clock = SimpleNamespace(monotonic=lambda: slow.now)
+    monkeypatch.setattr("services.maintenance.context.time", clock)
+    context = replace(announced.context(sweep_s=0.5), store=slow)
     sweep(context)
     assert slow.listed == [keys.FRAMES], "only the first step had time to begin"
     sweep(context)

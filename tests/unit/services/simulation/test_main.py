@@ -28,10 +28,10 @@ def test_process_serves_and_stops_cleanly(number: signal.Signals) -> None:
         try:
             address = re.fullmatch(r"3 cameras at (http://\S+/cameras.json)\n", said)
             assert address
-            assert len(requests.get(address[1], timeout=5).json()) == 3
+            assert len(requests.get(address[1], timeout=60).json()) == 3
         finally:
             process.send_signal(number)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert process.stdout.read() == ""
 
 

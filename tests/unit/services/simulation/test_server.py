@@ -16,6 +16,7 @@ from PIL import Image
 from services.simulation.city import City
 from services.simulation.misbehaviour import HUGE_BYTES, Misbehaviour, Pace, draw_placeholder
 from services.simulation.server import CityServer, serve
+from tests.waiting import wait_until
 
 PACE = Pace(slow_s=0.2, drip_s=0.01, patience_s=0.3)
 
@@ -39,7 +40,7 @@ def server(city: City) -> Iterator[CityServer]:
 
 
 def get(server: CityServer, camera_id: str = "sim-1", **headers: str) -> requests.Response:
-    return requests.get(server.camera_url(camera_id), headers=headers, timeout=5)
+    return requests.get(server.camera_url(camera_id), headers=headers, timeout=60)
 
 
 def test_png_of_a_folder_is_sent_as_it_is(tmp_path: Path) -> None:
@@ -55,7 +56,7 @@ def test_png_of_a_folder_is_sent_as_it_is(tmp_path: Path) -> None:
 def read_raw(server: CityServer, *, most: int = 1_000_000) -> bytes:
     """All that comes on one connection, up to `most` bytes."""
     host, port = server.server_address[:2]
-    with socket.create_connection((str(host), port), timeout=5) as connection:
+    with socket.create_connection((str(host), port), timeout=60) as connection:
         connection.sendall(b"GET /camera/sim-1.jpg HTTP/1.1\r\nHost: city\r\n\r\n")
         received = b""
         while len(received) < most and (part := connection.recv(65_536)):
@@ -86,16 +87,16 @@ def test_even_cameras_send_no_validators(server: CityServer) -> None:
 
 
 def test_list_names_every_camera(server: CityServer) -> None:
-    cameras = requests.get(f"{server.url}/cameras.json", timeout=5).json()
+    cameras = requests.get(f"{server.url}/cameras.json", timeout=60).json()
     assert [camera["id"] for camera in cameras] == ["sim-1", "sim-2"]
     places = {"latitude", "longitude"}
     assert set(cameras[0]) == {"id", "name", "url", "refresh_s", "drawn"} | places
     assert cameras[0]["drawn"] is True
-    assert requests.get(cameras[1]["url"], timeout=5).status_code == 200
+    assert requests.get(cameras[1]["url"], timeout=60).status_code == 200
 
 
 def test_truth_is_that_of_the_frame(server: CityServer, city: City) -> None:
-    truth = requests.get(f"{server.url}/truth/sim-1.json", timeout=5).json()
+    truth = requests.get(f"{server.url}/truth/sim-1.json", timeout=60).json()
     frame = city.frame("sim-1")
     assert frame.truth and truth["frame"] == frame.number and truth["daylight"] is True
     assert len(truth["objects"]) == len(frame.truth.objects) > 0
@@ -103,14 +104,14 @@ def test_truth_is_that_of_the_frame(server: CityServer, city: City) -> None:
 
 
 def test_list_uses_the_address_that_the_client_came_by(server: CityServer) -> None:
-    answer = requests.get(f"{server.url}/cameras.json", headers={"Host": "city:80"}, timeout=5)
+    answer = requests.get(f"{server.url}/cameras.json", headers={"Host": "city:80"}, timeout=60)
     assert answer.json()[0]["url"] == "http://city:80/camera/sim-1.jpg"
 
 
 def test_list_says_which_camera_may_show_real_people(tmp_path: Path) -> None:
     Image.new("RGB", (40, 30)).save(tmp_path / "1.png")
     with serve(City(1, folders=(tmp_path,))) as server:
-        cameras = requests.get(f"{server.url}/cameras.json", timeout=5).json()
+        cameras = requests.get(f"{server.url}/cameras.json", timeout=60).json()
     assert {camera["id"]: camera["drawn"] for camera in cameras} == {
         "sim-1": True,
         "folder-1": False,
@@ -118,37 +119,37 @@ def test_list_says_which_camera_may_show_real_people(tmp_path: Path) -> None:
 
 
 def test_health_is_told_without_drawing(server: CityServer) -> None:
-    answer = requests.get(f"{server.url}/health", timeout=5)
+    answer = requests.get(f"{server.url}/health", timeout=60)
     assert (answer.status_code, answer.content) == (204, b"")
     assert not server.requests
 
 
 def test_query_is_ignored(server: CityServer) -> None:
-    assert requests.get(server.camera_url("sim-1") + "?t=1", timeout=5).status_code == 200
+    assert requests.get(server.camera_url("sim-1") + "?t=1", timeout=60).status_code == 200
 
 
 def test_bad_length_is_refused(server: CityServer) -> None:
     for length in ("-1", "many", "100000"):
         answer = requests.put(
-            f"{server.url}/misbehave/sim-1", headers={"Content-Length": length}, timeout=5
+            f"{server.url}/misbehave/sim-1", headers={"Content-Length": length}, timeout=60
         )
         assert answer.status_code == 400
 
 
 @pytest.mark.parametrize("path", ["/", "/camera/sim-9.jpg", "/camera/sim-1.png", "/truth/x.json"])
 def test_unknown_path_is_not_found(server: CityServer, path: str) -> None:
-    assert requests.get(server.url + path, timeout=5).status_code == 404
+    assert requests.get(server.url + path, timeout=60).status_code == 404
 
 
 def test_misbehaviour_is_told_over_http(server: CityServer) -> None:
     address = f"{server.url}/misbehave/sim-1"
-    assert requests.put(address, data="500", timeout=5).status_code == 204
+    assert requests.put(address, data="500", timeout=60).status_code == 204
     assert get(server).status_code == 500
     assert get(server, "sim-2").status_code == 200
-    assert requests.put(address, data="", timeout=5).status_code == 204
+    assert requests.put(address, data="", timeout=60).status_code == 204
     assert get(server).status_code == 200
-    assert requests.put(address, data="sulks", timeout=5).status_code == 400
-    assert requests.put(f"{server.url}/misbehave/x", data="500", timeout=5).status_code == 404
+    assert requests.put(address, data="sulks", timeout=60).status_code == 400
+    assert requests.put(f"{server.url}/misbehave/x", data="500", timeout=60).status_code == 404
     assert server.sent == {("sim-1", Misbehaviour.SERVER_ERROR): 1}
 
 
@@ -207,15 +208,16 @@ def test_slow_answer_comes_late_and_whole(server: CityServer, city: City) -> Non
 def test_headers_are_dripped_and_never_end(server: CityServer) -> None:
     server.misbehave("sim-1", Misbehaviour.DRIPPED_HEADERS)
     received = read_raw(server)
-    assert received.startswith(b"HTTP/1.1") and b"\r\n\r\n" not in received
-    assert 10 < len(received) <= PACE.patience_s / PACE.drip_s + 1
+    assert received and b"\r\n\r\n" not in received
+    assert b"HTTP/1.1 200 OK\r\nX-Padding: drip\r\nX-Padding".startswith(received)
 
 
-def test_body_is_dripped(server: CityServer) -> None:
+def test_body_is_dripped(server: CityServer, city: City) -> None:
     server.misbehave("sim-1", Misbehaviour.DRIPPED_BODY)
     head, _, body = read_raw(server).partition(b"\r\n\r\n")
     assert b"200 OK" in head and b"Content-Length" in head
-    assert body.startswith(b"\xff\xd8") and len(body) <= PACE.patience_s / PACE.drip_s + 1
+    assert body and city.frame("sim-1").picture.startswith(body)
+    assert len(body) <= PACE.patience_s / PACE.drip_s + 1
 
 
 def test_stalled_camera_says_nothing(server: CityServer) -> None:
@@ -234,47 +236,43 @@ def test_reset_is_a_connection_error(server: CityServer) -> None:
 
 def test_huge_body_declares_no_length(server: CityServer) -> None:
     server.misbehave("sim-1", Misbehaviour.HUGE_BODY)
-    with requests.get(server.camera_url("sim-1"), stream=True, timeout=5) as answer:
+    with requests.get(server.camera_url("sim-1"), stream=True, timeout=60) as answer:
         assert "Content-Length" not in answer.headers
         received = sum(len(part) for part in answer.iter_content(1 << 20))
     assert received == HUGE_BYTES
 
 
 def test_client_that_leaves_frees_its_thread(server: CityServer) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     server.misbehave("sim-1", Misbehaviour.HUGE_BODY)
     assert len(read_raw(server, most=100_000)) >= 100_000
-    ends = time.monotonic() + 5
-    while threading.active_count() > before and time.monotonic() < ends:
-        time.sleep(0.02)
-    assert threading.active_count() == before
+    wait_until(lambda: set(threading.enumerate()) <= before)
 
 
 @pytest.mark.parametrize(
     "kind", [Misbehaviour.STALLED, Misbehaviour.DRIPPED_BODY, Misbehaviour.SLOW]
 )
 def test_closing_ends_what_is_under_way(city: City, kind: Misbehaviour) -> None:
-    server = serve(city)  # at its own pace: up to a minute
+    hour_s = 3600
+    server = serve(city, pace=Pace(hour_s, hour_s, hour_s))
     server.misbehave("sim-1", kind)
     reader = threading.Thread(target=read_raw, args=(server,))
     reader.start()
-    while not server.requests["sim-1"]:
-        time.sleep(0.01)
-    started = time.monotonic()
+    wait_until(lambda: server.requests["sim-1"])
     server.close()
-    reader.join(5)
-    assert not reader.is_alive() and time.monotonic() - started < 2
+    reader.join(30)  # and not as it would itself
+    assert not reader.is_alive()
 
 
 def test_closed_server_answers_no_kept_connection(city: City) -> None:
     server = serve(city)
     with requests.Session() as session:
-        assert session.get(f"{server.url}/cameras.json", timeout=5).status_code == 200
+        assert session.get(f"{server.url}/cameras.json", timeout=60).status_code == 200
         server.close()
         with pytest.raises(requests.ConnectionError):
-            session.get(f"{server.url}/cameras.json", timeout=5)
+            session.get(f"{server.url}/cameras.json", timeout=60)
 
 
 def test_list_is_valid_json_for_a_city_without_cameras() -> None:
     with serve(City(0)) as server:
-        assert json.loads(requests.get(f"{server.url}/cameras.json", timeout=5).text) == []
+        assert json.loads(requests.get(f"{server.url}/cameras.json", timeout=60).text) == []

@@ -19,7 +19,7 @@ from tests.ml_backend import SIZE, paint
 from tests.raw_server import Serve, Server, reply
 
 OURS = "quai-20261121T091640Z-8be14bda"
-LIMITS = FetchLimits(deadline_s=2, max_bytes=1_000_000)
+LIMITS = FetchLimits(deadline_s=60, max_bytes=1_000_000)
 
 
 def setup_of(server: Server, path: str = "") -> Setup:

@@ -17,7 +17,7 @@ from services.labeling.studio.failures import (
 )
 from tests.studio_stand_in import LEGACY_TOKEN, PERSONAL_TOKEN, StandIn, stand_in_studio
 
-LIMITS = FetchLimits(deadline_s=5.0, max_bytes=1_000_000)
+LIMITS = FetchLimits(deadline_s=60, max_bytes=1_000_000)
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import gzip
 import socket
-import time
 import traceback
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,8 @@ from services.labeling.fetching.session import (
 from tests.raw_server import Server, drip, reply
 from tests.studio_stand_in import PERSONAL_TOKEN, stand_in_studio
 
-LIMITS = FetchLimits(deadline_s=0.5, max_bytes=100_000)
+LIMITS = FetchLimits(deadline_s=60, max_bytes=100_000)
+HASTY = FetchLimits(deadline_s=0.5, max_bytes=100_000)
 SECRET = {"Authorization": "Token sesame"}
 
 
@@ -90,18 +91,16 @@ def test_failure_of_the_server_is_an_error(
     assert (error.outcome, error.status, error.retry_after_s) == (outcome, int(status[:3]), 7.0)
 
 
-def test_dripped_header_and_body_end_by_the_deadline(
-    server: Server, session: PatientSession
-) -> None:
+def test_dripped_header_and_body_end_by_the_deadline(server: Server) -> None:
+    """They would end by themselves, after twenty seconds."""
     for data in (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200, reply(b"x" * 1000)):
 
         def answer(connection: socket.socket, data: bytes = data) -> None:
             drip(connection, data)
 
         server.answer = answer
-        started_s = time.monotonic()
-        assert failure(session, server.url).outcome is Outcome.TIMED_OUT
-        assert time.monotonic() - started_s < 3
+        with closing(PatientSession(HASTY)) as session:
+            assert failure(session, server.url).outcome is Outcome.TIMED_OUT
 
 
 def test_too_large_an_answer_is_cut_off(server: Server, session: PatientSession) -> None:
@@ -156,11 +155,9 @@ def test_file_has_limits_of_its_own(
         session.ask(server.url, {}, into=Download(file, FetchLimits(max_bytes=2_000)))
     assert caught.value.outcome is Outcome.TOO_LARGE
     server.answer = lambda connection: drip(connection, reply(b"x" * 1000))
-    started_s = time.monotonic()
     with (tmp_path / "file").open("w+b") as file, pytest.raises(FetchError) as caught:
         session.ask(server.url, {}, into=Download(file, FetchLimits(deadline_s=0.3)))
     assert caught.value.outcome is Outcome.TIMED_OUT
-    assert time.monotonic() - started_s < 3
 
 
 def test_what_is_no_success_does_not_go_into_the_file(

@@ -170,9 +170,9 @@ def test_requests_of_deleting_are_bounded(trip: RoundTrip, monkeypatch: pytest.M
     monkeypatch.setattr(trip.studio, "delete_copies", measure)
     with trip.context.connection.session() as connected:
         assert connected is not None
-        delete_erased(trip.context, connected, time.monotonic() + 5)
+        delete_erased(trip.context, connected, time.monotonic() + 600)
     [left] = left_s
-    assert GRACE_S < left < 5 + GRACE_S
+    assert GRACE_S < left < 600 + GRACE_S
 
 
 class Stuck(FakeStudio):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import keys
@@ -341,8 +341,6 @@ regions = st.lists(
 )
 
 
-# Its first example takes over a second on a busy machine.
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.fixed_dictionaries({}, optional={**parts, "result": anything | regions}))
 def test_whatever_is_told_is_read_and_comes_back_from_json(raw: dict[str, Any]) -> None:
     found = interpret(IMAGE, PROJECT, TASK, raw)

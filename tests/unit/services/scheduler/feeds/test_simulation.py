@@ -21,7 +21,7 @@ HOST = "simulation:8090"
 
 @pytest.fixture
 def fetcher() -> Fetcher:
-    return Fetcher(FetchLimits(deadline_s=5.0), "tests")
+    return Fetcher(FetchLimits(deadline_s=60), "tests")
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def is_near(one: Sequence[Point], other: Sequence[Point]) -> bool:
 
 @pytest.mark.parametrize("form", list(LabelFormat))
 @given(drawing=boxes())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_boxes_come_back(form: LabelFormat, drawing: Drawing) -> None:
     size, shapes = drawing
     read = pass_through(form, shapes, size).shapes
@@ -71,7 +71,7 @@ def test_boxes_come_back(form: LabelFormat, drawing: Drawing) -> None:
 
 @pytest.mark.parametrize("form", [LabelFormat.YOLO_OBB, LabelFormat.LABEL_STUDIO])
 @given(drawing=turned_boxes())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_turned_boxes_come_back(form: LabelFormat, drawing: Drawing) -> None:
     size, shapes = drawing
     [read] = pass_through(form, shapes, size).shapes
