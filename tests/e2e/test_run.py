@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Set
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import pytest
 from pipeline import keys
 from pipeline.records import Detections, Policy
 from services.maintenance.audit import audit
+from tests.waiting import wait_until
 from traboule.workspace import Workspace, open_workspace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -69,10 +69,11 @@ def wait_for_end(process: subprocess.Popen[str]) -> Ended:
 
 def wait_for_images(data: Path, *cameras: str, besides: Set[str] = frozenset()) -> None:
     """Until each of the cameras has one."""
-    ends_at = time.monotonic() + FIRST_IMAGES_WITHIN_S
-    while not {keys.source_of(image) for image in list_images(data) - besides} >= {*cameras}:
-        assert time.monotonic() < ends_at, "no image was kept in time"
-        time.sleep(0.1)
+
+    def have_one() -> bool:
+        return {keys.source_of(image) for image in list_images(data) - besides} >= {*cameras}
+
+    wait_until(have_one, FIRST_IMAGES_WITHIN_S, "an image is kept")
 
 
 def list_images(data: Path) -> set[str]:

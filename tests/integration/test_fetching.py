@@ -18,6 +18,7 @@ import pytest
 
 from tests.studio_stand_in import LEGACY_TOKEN, StandIn, draw, stand_in_studio
 from tests.unit.services.labeling.fetching.test_label_files import make_zip
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -86,10 +87,7 @@ def test_service_that_is_killed_goes_on_and_fetches_nothing_twice(
         assert first["new"] + first["there"] == second["there"] == IMAGES
         assert first["there"] >= 4
         assert (second["new"], second["missing"]) == (0, 0)
-        ends_at = time.monotonic() + 60  # its watchdog looks once a second
-        while not (tmp_path / "healthy").exists():
-            assert time.monotonic() < ends_at
-            time.sleep(0.05)
+        wait_until((tmp_path / "healthy").exists)  # its watchdog looks once a second
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) in (0, 128 + signal.SIGTERM)
     downloads = [path for path in studio.paths() if path.startswith("/data/upload/")]

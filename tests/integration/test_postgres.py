@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
@@ -23,6 +22,7 @@ from pipeline.catalog.integrity import Integrity, examine
 from pipeline.errors import CatalogError
 from pipeline.records import Camera, Outcome
 from tests.servers import Server, administer, fresh_database, migrate_catalog
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -58,11 +58,8 @@ def wait_until_one_waits(engine: Engine) -> None:
         "SELECT count(*) FROM pg_stat_activity "
         "WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
-    end = time.monotonic() + 60
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        while connection.scalar(waiting) == 0:
-            assert time.monotonic() < end, "nobody waits"
-            time.sleep(0.02)
+        wait_until(lambda: connection.scalar(waiting), 60, "somebody waits")
 
 
 def test_slot_that_another_is_claiming_is_passed_over(catalog: Catalog) -> None:

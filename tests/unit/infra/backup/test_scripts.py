@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import wait_until
+
 ROOT = Path(__file__).parents[4]
 SCRIPTS = sorted(
     path
@@ -115,10 +117,8 @@ def test_backup_of_a_stack_that_is_down_is_refused(environment: dict[str, str]) 
 
 
 def wait_for_half_a_store(backups: Path) -> None:
-    ends_at = time.monotonic() + 60
-    while not any(half.stat().st_size for half in backups.glob(".*.unfinished/store.tar")):
-        assert time.monotonic() < ends_at
-        time.sleep(0.05)
+    halves = ".*.unfinished/store.tar"
+    wait_until(lambda: any(half.stat().st_size for half in backups.glob(halves)))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
 
 from pipeline.storage import ObjectStore, open_store
 from pipeline.storage import s3_connections as connections
+from tests.quiet_server import QuietServer
 
 PASSWORD = "very-secret-password"
 OF_A_STORE = {"x-amz-request-id": "1"}
@@ -38,12 +38,9 @@ class Asked:
 Give = Callable[[Asked], Answer]
 
 
-class FakeServer(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
+class FakeServer(QuietServer):
     def __init__(self, give: Give) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.give = give
         self.asked: list[Asked] = []
 
@@ -57,9 +54,6 @@ class FakeServer(ThreadingHTTPServer):
 
     def open(self) -> ObjectStore:
         return open_store(self.url)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is what some tests are about."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -90,18 +84,6 @@ class _Handler(BaseHTTPRequestHandler):
 Serve = Callable[[Answer | Give], FakeServer]
 
 
-@contextmanager
-def serving(server: FakeServer) -> Iterator[FakeServer]:
-    thread = threading.Thread(target=server.serve_forever, args=[0.01], daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 @pytest.fixture
 def serve_store() -> Iterator[Serve]:
     with ExitStack() as servers:
@@ -109,7 +91,7 @@ def serve_store() -> Iterator[Serve]:
         def start(give: Answer | Give) -> FakeServer:
             if isinstance(give, Answer):
                 return start(lambda _: give)
-            return servers.enter_context(serving(FakeServer(give)))
+            return servers.enter_context(FakeServer(give))
 
         yield start
 

@@ -21,7 +21,6 @@ from tests.unit.pipeline.storage.conftest import (
     Answer,
     FakeServer,
     Serve,
-    serving,
 )
 from tests.unit.pipeline.storage.test_s3_failures import ASKED, KEY, Ask, every_call
 
@@ -175,7 +174,7 @@ def test_certificate_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     server = FakeServer(lambda _: Answer(body=BODY))
     server.socket = context.wrap_socket(server.socket, server_side=True)
     url = server.url.replace("s3+http:", "s3+https:")
-    with serving(server):
+    with server:
         monkeypatch.delenv("SSL_CERT_FILE", raising=False)
         assert "certificate verify failed" in failure(open_store(url), read)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
