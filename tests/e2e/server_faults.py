@@ -161,8 +161,8 @@ def fill_disk(scene: Scene) -> str:
     try:
         with _piled_up(scene):
             _fill(ballast)
-        _last(scene, 0, lambda: _refused(scene, "detection", began))
-        _last(scene, 0, lambda: _outcomes(scene, began, "disk-low"))  # capture sees it
+        wait_until(lambda: _refused(scene, "detection", began), FELT_WITHIN_S, "it is refused")
+        wait_until(lambda: _outcomes(scene, began, "disk-low"), FELT_WITHIN_S, "capture sees it")
     finally:
         ballast.unlink()
     refused = _refused(scene, "capture", began) + _refused(scene, "detection", began)

@@ -25,7 +25,6 @@ from tests.e2e.happening import (
     kill_with_task_in_hand,
     restarts,
     send_signal,
-    wait_until_back,
     wait_until_healthy,
     worker_of,
 )
@@ -106,7 +105,7 @@ def _die_at(scene: Scene, fault: str, look: Callable[[str, ObjectStore], None]) 
     image = keys.image_of(_meet(scene, fault))
     wait_until(lambda: restarts(container) > before, MET_WITHIN_S, "it is started again")
     look(image, scene.stack.store())
-    wait_until_back(container, before)
+    wait_until_healthy(container)
     return f"restarts {before}→{restarts(container)}"
 
 
@@ -136,7 +135,7 @@ def _meet(scene: Scene, fault: str) -> str:
 
 def _wait_for_watchdog(scene: Scene, container: Any, before: int, since: float, what: str) -> str:
     wait_until(lambda: restarts(container) > before, ENDED_WITHIN_S, "the watchdog ends it")
-    wait_until_back(container, before)
+    wait_until_healthy(container)
     (line,) = [
         line
         for line in scene.log.read("detection", since=since)
